@@ -1,0 +1,200 @@
+//! Why a request was refused. A refused request has changed nothing.
+
+use core::fmt::{self, Write as _};
+
+use crate::options::{Domain, Kind};
+
+/// Why a request was refused. Nothing was changed: no parameter, no state, no option.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A slice does not have one element for each parameter.
+    Length {
+        /// `"grads"`, or the name of a state slice.
+        slice: &'static str,
+        /// The number of parameters.
+        expected: usize,
+        /// The number of elements in the slice.
+        found: usize,
+    },
+    /// The rule needs another number of state slices.
+    StateCount {
+        /// The rule's name.
+        rule: &'static str,
+        /// The names of the slices it needs, in order.
+        expected: &'static [&'static str],
+        /// How many were given.
+        found: usize,
+    },
+    /// A rule of the caller's own contradicts itself: its kernel takes another number of state slices than it names.
+    KernelState {
+        /// The rule's name.
+        rule: &'static str,
+        /// How many slices the rule names.
+        named: usize,
+        /// How many its kernel takes.
+        taken: usize,
+    },
+    /// Steps count from 1: at 0 a bias correction would divide by zero.
+    StepZero,
+    /// Batches of no samples were asked for.
+    EmptyBatch,
+    /// A hyper-parameter outside its domain, NaN and infinities included.
+    OutOfRange {
+        /// The rule's name.
+        rule: &'static str,
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for.
+        value: f64,
+        /// What would have been taken.
+        domain: Domain,
+    },
+    /// Two options that exclude each other.
+    Conflict {
+        /// The rule's name.
+        rule: &'static str,
+        /// Which options, and why.
+        reason: &'static str,
+    },
+    /// The rule has no option of this name.
+    UnknownOption {
+        /// The rule's name.
+        rule: &'static str,
+        /// The name that was asked for.
+        option: Name,
+    },
+    /// An option was given a value of the wrong kind, or a choice that it does not have.
+    WrongValue {
+        /// The rule's name.
+        rule: &'static str,
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for.
+        found: Name,
+        /// What would have been taken.
+        expected: Kind,
+    },
+    /// No rule is registered under this name.
+    UnknownRule {
+        /// The name that was asked for.
+        name: Name,
+    },
+    /// The rule has no preset of this name.
+    UnknownPreset {
+        /// The rule's name.
+        rule: &'static str,
+        /// The name that was asked for.
+        preset: Name,
+        /// The presets that it has.
+        known: &'static [&'static str],
+    },
+    /// No backend has this name.
+    UnknownBackend {
+        /// The name that was asked for.
+        name: Name,
+    },
+    /// The backend exists, but not in this build or on this machine.
+    MissingBackend {
+        /// Its name.
+        name: Name,
+    },
+}
+
+impl core::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Length { slice, expected, found } => {
+                write!(f, "{slice} has {found} elements where there are {expected} parameters")
+            }
+            Self::StateCount { rule, expected, found } => {
+                write!(f, "{rule} needs {} state slices (", expected.len())?;
+                list(f, expected)?;
+                write!(f, ") and was given {found}")
+            }
+            Self::KernelState { rule, named, taken } => {
+                write!(f, "{rule} names {named} state slices, but its kernel takes {taken}")
+            }
+            Self::StepZero => f.write_str("steps count from 1, and step 0 was asked for"),
+            Self::EmptyBatch => f.write_str("a mini-batch must have 1 sample or more, and 0 was asked for"),
+            Self::OutOfRange { rule, option, value, domain } => {
+                write!(f, "{rule}: {option} must be {domain}, and is {value}")
+            }
+            Self::Conflict { rule, reason } => write!(f, "{rule}: {reason}"),
+            Self::UnknownOption { rule, option } => write!(f, "{rule} has no option {option}"),
+            Self::WrongValue { rule, option, found, expected } => {
+                write!(f, "{rule}: {option} takes {expected}, and was given {found}")
+            }
+            Self::UnknownRule { name } => {
+                write!(f, "there is no rule {name}; there are ")?;
+                list(f, crate::AnyRule::NAMES)
+            }
+            Self::UnknownPreset { rule, preset, known } => {
+                write!(f, "{rule} has no preset {preset}; it has ")?;
+                list(f, known)
+            }
+            Self::UnknownBackend { name } => {
+                write!(f, "there is no backend {name}; there are ")?;
+                list(f, &crate::Backend::NAMES)
+            }
+            Self::MissingBackend { name } => write!(f, "this build or this machine has no backend {name}"),
+        }
+    }
+}
+
+pub(crate) fn list(f: &mut fmt::Formatter<'_>, words: &[&str]) -> fmt::Result {
+    for (i, word) in words.iter().enumerate() {
+        let separator = if i == 0 { "" } else { ", " };
+        write!(f, "{separator}{word}")?;
+    }
+    Ok(())
+}
+
+/// A word that a caller gave, kept without an allocator: its first 40 bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    bytes: [u8; Self::CAPACITY],
+    len: usize,
+}
+
+impl Name {
+    const CAPACITY: usize = 40;
+
+    pub(crate) fn of(word: impl fmt::Display) -> Self {
+        let mut name = Self { bytes: [0; Self::CAPACITY], len: 0 };
+        // What does not fit is cut off: an error message that ends early is better than none.
+        let _ = write!(name, "{word}");
+        name
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Name {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = text.floor_char_boundary(Self::CAPACITY - self.len);
+        for (to, from) in self.bytes[self.len..].iter_mut().zip(text[..room].bytes()) {
+            *to = from;
+        }
+        self.len += room;
+        if room == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,101 @@
+//! What one lane of a rule's arithmetic can do, and what a set of instructions must offer to carry lanes.
+//!
+//! `f32` gives every operation its meaning; each other lane type applies the same operation to several elements at
+//! once and must give the same bits in each. That is why nothing here fuses, estimates or reduces.
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+mod scalar;
+mod wide;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+mod x86;
+
+pub(crate) use scalar::Scalar;
+pub(crate) use wide::Wide;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) use x86::X86;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A value of one or more `f32` lanes: what a [`Kernel`](crate::Kernel) computes with.
+///
+/// Operators work on lanes and, on the right-hand side, on a plain `f32` that goes to every lane:
+/// `m * self.beta1 + g * self.rest`. All operations are IEEE 754 single precision, rounded to nearest even, one
+/// rounding each, on every target. Which NaN comes out of an operation is not specified; that one does, is.
+///
+/// The trait is sealed: a kernel is generic over it, and the crate supplies the lanes.
+pub trait Lane:
+    sealed::Sealed
+    + Copy
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Add<f32, Output = Self>
+    + Sub<f32, Output = Self>
+    + Mul<f32, Output = Self>
+    + Div<f32, Output = Self>
+{
+    /// One truth value a lane, the answer of a comparison.
+    type Mask: Copy;
+
+    /// `x` in every lane. Called on any lane at hand: the value of `self` is not used.
+    fn splat(self, x: f32) -> Self;
+
+    /// The square root, correctly rounded; NaN below zero, and -0 for -0.
+    fn sqrt(self) -> Self;
+
+    /// `self` without its sign.
+    fn abs(self) -> Self;
+
+    /// `self < other`; false where either is NaN.
+    fn lt(self, other: Self) -> Self::Mask;
+
+    /// `self <= other`; false where either is NaN.
+    fn le(self, other: Self) -> Self::Mask;
+
+    /// `yes` where the mask is true, `no` elsewhere. Neither is computed with, so a NaN in the other does no harm.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+
+    /// `other` where `self < other`, else `self`. So a NaN in `self` stays, and a NaN in `other` is passed over.
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self::select(self.lt(other), other, self)
+    }
+
+    /// `other` where `other < self`, else `self`. So a NaN in `self` stays, and a NaN in `other` is passed over.
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        Self::select(other.lt(self), other, self)
+    }
+
+    /// 1 above zero, -1 below, and 0 for either zero and for NaN.
+    #[inline(always)]
+    fn sign(self) -> Self {
+        let zero = self.splat(0.0);
+        let positive = Self::select(zero.lt(self), self.splat(1.0), zero);
+        Self::select(self.lt(zero), self.splat(-1.0), positive)
+    }
+}
+
+/// A set of instructions: how memory becomes lanes and lanes memory.
+pub(crate) trait Isa: Copy {
+    type Lane: Lane;
+    /// `LANES` consecutive floats in memory, at any alignment that an `f32` may have.
+    type Chunk: Copy;
+
+    /// Whole chunks, and the rest that is shorter than one.
+    fn chunks(floats: &[f32]) -> (&[Self::Chunk], &[f32]);
+    fn chunks_mut(floats: &mut [f32]) -> (&mut [Self::Chunk], &mut [f32]);
+
+    fn load(self, chunk: Self::Chunk) -> Self::Lane;
+    fn store(self, lane: Self::Lane) -> Self::Chunk;
+
+    /// Fewer floats than a chunk has; the other lanes hold zero.
+    fn load_part(self, floats: &[f32]) -> Self::Lane;
+    /// Only as many lanes as there are floats.
+    fn store_part(self, lane: Self::Lane, floats: &mut [f32]);
+}

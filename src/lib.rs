@@ -1,0 +1,65 @@
+//! Gradient-descent update rules over flat `f32` slices.
+//!
+//! You hand over parameters, gradients and state; gradstep takes one optimizer step at memory speed.
+//!
+//! ```
+//! use gradstep::{AdamW, step};
+//!
+//! let rule = AdamW::torch().lr(3e-4)?;
+//! let mut params = vec![0.5; 1000];
+//! let grads = vec![0.1; 1000];
+//! let (mut exp_avg, mut exp_avg_sq) = (vec![0.0; 1000], vec![0.0; 1000]);
+//! step(&rule, 1, &mut params, &grads, &mut [&mut exp_avg, &mut exp_avg_sq])?;
+//! # Ok::<(), gradstep::Error>(())
+//! ```
+//!
+//! - **The rules**: [`Sgd`], [`Momentum`], [`AdaGrad`], [`RmsProp`], [`Adadelta`], [`Adam`], [`AdamW`], each with the
+//!   conventions of the frameworks as options and presets; [`AnyRule`] is any of them, chosen by name.
+//! - **A step**: [`step()`] on the best [`Backend`], [`Backend::step`] on a given one, [`par_step`] on all threads.
+//! - **Training**: [`train`] has a small driver that shuffles, steps and knows when to stop.
+//! - **A rule of your own**: implement [`Rule`] and [`Kernel`].
+//!
+//! Every backend gives the same bits, on every machine, at any thread count and however the slices are cut: only
+//! correctly rounded operations are used, in a fixed order. Which NaN an invalid operation gives is the one thing that
+//! is left to the machine.
+//!
+//! # Features
+//! `std` (on by default) finds AVX2 and AVX-512 at run time. `rayon` (on by default, implies `std`) adds [`par_step`].
+//! Without both the crate is `no_std`, and needs neither an allocator nor atomics.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+mod backend;
+mod error;
+#[cfg(feature = "rayon")]
+mod join;
+mod lane;
+mod math;
+mod options;
+mod prepare;
+mod registry;
+mod rule;
+mod rules;
+mod step;
+mod sweep;
+pub mod train;
+mod velocity;
+
+#[cfg(feature = "rayon")]
+pub use join::par_step;
+pub use {
+    backend::Backend,
+    error::{Error, Name},
+    lane::Lane,
+    options::{Domain, Kind, OptionInfo, Options, Value},
+    prepare::{Decay, Prepare},
+    rule::{Kernel, KernelVisitor, Rule},
+    rules::*,
+    step::{init_state, step},
+    velocity::Velocity,
+};

@@ -1,0 +1,325 @@
+//! Hyper-parameters by name: what kinds there are, what values they take, and the macro that declares them.
+
+use core::fmt;
+
+use crate::{Error, error::Name};
+
+/// Which numbers an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Domain {
+    /// Any but NaN and the infinities.
+    Finite,
+    /// Finite, and 0 or above.
+    NonNegative,
+    /// 0 or above, and below 1: the decay of an average.
+    BelowOne,
+    /// From 0 to 1, both included.
+    Unit,
+}
+
+impl Domain {
+    /// Whether `value` is in the domain. NaN and infinities never are.
+    #[must_use]
+    pub fn contains(self, value: f64) -> bool {
+        match self {
+            Self::Finite => value.is_finite(),
+            Self::NonNegative => (0.0..f64::INFINITY).contains(&value),
+            Self::BelowOne => (0.0..1.0).contains(&value),
+            Self::Unit => (0.0..=1.0).contains(&value),
+        }
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finite => "finite",
+            Self::NonNegative => "finite and 0 or above",
+            Self::BelowOne => "0 or above and below 1",
+            Self::Unit => "from 0 to 1",
+        })
+    }
+}
+
+/// The value of an option when it is named at run time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// For options that are numbers.
+    Number(f64),
+    /// For options that are on or off.
+    Flag(bool),
+    /// For options that are one of several words.
+    Choice(&'a str),
+}
+
+impl<'a> Value<'a> {
+    /// Reads a value as a command line or a file has it: a number, `true` or `false`, or else a word.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Self {
+        if let Ok(number) = text.parse() {
+            Self::Number(number)
+        } else if let Ok(flag) = text.parse() {
+            Self::Flag(flag)
+        } else {
+            Self::Choice(text)
+        }
+    }
+}
+
+impl From<f64> for Value<'_> {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(word: &'a str) -> Self {
+        Self::Choice(word)
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Choice(word) => f.write_str(word),
+        }
+    }
+}
+
+/// What kind of value an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number of this domain.
+    Number(Domain),
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(domain) => write!(f, "a number, {domain}"),
+            Self::Flag => f.write_str("true or false"),
+            Self::Choice(words) => {
+                f.write_str("one of ")?;
+                crate::error::list(f, words)
+            }
+        }
+    }
+}
+
+/// An option of a rule: its name and what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionInfo {
+    /// The name, that of the setter.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+}
+
+/// The hyper-parameters of a rule, reached by name. Their setters are methods of each rule.
+pub trait Options: Sized {
+    /// All options, in the order in which the rule's documentation gives them.
+    const OPTIONS: &'static [OptionInfo];
+
+    /// Sets one option.
+    ///
+    /// # Errors
+    /// [`Error::UnknownOption`], [`Error::WrongValue`], [`Error::OutOfRange`] or [`Error::Conflict`]; nothing has
+    /// changed then.
+    fn set<'a>(&mut self, option: &str, value: impl Into<Value<'a>>) -> Result<(), Error>;
+
+    /// The present value of an option; `None` where the rule has none of that name.
+    fn get(&self, option: &str) -> Option<Value<'static>>;
+}
+
+/// A type that an option can have.
+pub(crate) trait OptionType: Copy {
+    fn read(value: Value<'_>) -> Option<Self>;
+    fn show(self) -> Value<'static>;
+
+    /// Reads a value that was meant for this option.
+    fn take(rule: &'static str, option: OptionInfo, value: Value<'_>) -> Result<Self, Error> {
+        Self::read(value).ok_or(Error::WrongValue {
+            rule,
+            option: option.name,
+            expected: option.kind,
+            found: Name::of(value),
+        })
+    }
+}
+
+/// An option type that needs no [`Domain`].
+pub(crate) trait NotNumber: OptionType {
+    const KIND: Kind;
+}
+
+impl OptionType for f64 {
+    fn read(value: Value<'_>) -> Option<Self> {
+        if let Value::Number(number) = value { Some(number) } else { None }
+    }
+
+    fn show(self) -> Value<'static> {
+        Value::Number(self)
+    }
+}
+
+impl OptionType for bool {
+    fn read(value: Value<'_>) -> Option<Self> {
+        if let Value::Flag(flag) = value { Some(flag) } else { None }
+    }
+
+    fn show(self) -> Value<'static> {
+        Value::Flag(self)
+    }
+}
+
+impl NotNumber for bool {
+    const KIND: Kind = Kind::Flag;
+}
+
+/// Declares an option whose values are words.
+macro_rules! choices {
+    ($(#[$meta:meta])* pub enum $Choice:ident { $($(#[$doc:meta])* $Word:ident = $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $Choice { $($(#[$doc])* $Word,)* }
+
+        impl $crate::options::NotNumber for $Choice {
+            const KIND: $crate::options::Kind = $crate::options::Kind::Choice(&[$($word),*]);
+        }
+
+        impl $crate::options::OptionType for $Choice {
+            fn read(value: $crate::Value<'_>) -> Option<Self> {
+                match value {
+                    $($crate::Value::Choice($word) => Some(Self::$Word),)*
+                    _ => None,
+                }
+            }
+
+            fn show(self) -> $crate::Value<'static> {
+                $crate::Value::Choice(match self { $(Self::$Word => $word),* })
+            }
+        }
+    };
+}
+
+/// Declares a rule's hyper-parameters: the struct, a checked setter for each, and access by name. The options that
+/// every rule has are added here. A field that is a number names its [`Domain`]; a rule whose options can contradict
+/// each other names a function that refuses such values, so that no rule ever holds them.
+macro_rules! rule_options {
+    (
+        $(#[$meta:meta])*
+        pub struct $Rule:ident = $name:literal {
+            $($(#[$doc:meta])* $field:ident: $ty:ty $(=> $domain:ident)?,)*
+        }
+        $(refused by $check:path)?
+    ) => {
+        $crate::options::rule_options! {
+            @expand [$(#[$meta])*] $Rule $name [$($check)?] [$($field: $ty,)*]
+            $([$(#[$doc])*] [$field] $field: $ty $(=> $domain)?;)*
+            [
+                /// Weight decay, 0 for none. `decay` says how it enters a step.
+            ] [common.weight_decay] weight_decay: f64 => NonNegative;
+            [
+                /// How weight decay enters a step: coupled (L2 regularisation) or decoupled (as AdamW).
+            ] [common.decay] decay: $crate::Decay;
+            [
+                /// Climb instead of descend: the gradient's sign is turned.
+            ] [common.maximize] maximize: bool;
+        }
+    };
+    (
+        @expand [$(#[$meta:meta])*] $Rule:ident $name:literal [$($check:path)?] [$($own:ident: $own_ty:ty,)*]
+        $([$(#[$doc:meta])*] [$($path:ident).+] $field:ident: $ty:ty $(=> $domain:ident)?;)*
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $Rule {
+            $($own: $own_ty,)*
+            common: $crate::prepare::Common,
+        }
+
+        impl $Rule {
+            const NAME: &'static str = $name;
+
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a number outside the option's
+                /// [`Domain`](crate::Domain), [`Error::Conflict`](crate::Error::Conflict) where another option
+                /// excludes the value.
+                pub fn $field(mut self, $field: $ty) -> Result<Self, $crate::Error> {
+                    $($crate::options::check_number(Self::NAME, stringify!($field), $field, $crate::Domain::$domain)?;)?
+                    self.$($path).+ = $field;
+                    self.consistent()
+                }
+            )*
+
+            fn consistent(self) -> Result<Self, $crate::Error> {
+                $(if let Some(reason) = $check(&self) {
+                    return Err($crate::Error::Conflict { rule: Self::NAME, reason });
+                })?
+                Ok(self)
+            }
+        }
+
+        impl $crate::Options for $Rule {
+            const OPTIONS: &'static [$crate::OptionInfo] = &[$(
+                $crate::OptionInfo {
+                    name: stringify!($field),
+                    kind: $crate::options::rule_options!(@kind $ty $(=> $domain)?),
+                }
+            ),*];
+
+            fn set<'a>(&mut self, option: &str, value: impl Into<$crate::Value<'a>>) -> Result<(), $crate::Error> {
+                let info = $crate::options::find(Self::NAME, Self::OPTIONS, option)?;
+                let value = value.into();
+                *self = match option {
+                    $(stringify!($field) => {
+                        self.$field($crate::options::OptionType::take(Self::NAME, info, value)?)?
+                    })*
+                    _ => *self,
+                };
+                Ok(())
+            }
+
+            fn get(&self, option: &str) -> Option<$crate::Value<'static>> {
+                match option {
+                    $(stringify!($field) => Some($crate::options::OptionType::show(self.$($path).+)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+    (@kind $ty:ty => $domain:ident) => { $crate::options::Kind::Number($crate::Domain::$domain) };
+    (@kind $ty:ty) => { <$ty as $crate::options::NotNumber>::KIND };
+}
+
+pub(crate) use {choices, rule_options};
+
+pub(crate) fn check_number(
+    rule: &'static str,
+    option: &'static str,
+    value: f64,
+    domain: Domain,
+) -> Result<(), Error> {
+    if domain.contains(value) { Ok(()) } else { Err(Error::OutOfRange { rule, option, value, domain }) }
+}
+
+pub(crate) fn find(rule: &'static str, options: &[OptionInfo], name: &str) -> Result<OptionInfo, Error> {
+    let known = options.iter().find(|option| option.name == name);
+    known.copied().ok_or(Error::UnknownOption { rule, option: Name::of(name) })
+}

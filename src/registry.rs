@@ -1,0 +1,134 @@
+//! What the table of rules in `rules.rs` expands to: the modules, and the type that is any of their rules.
+
+/// Each line is `module: Variant(Type) as preset, ...`. The module's name is the rule's; `Variant` is also the type
+/// that has the presets as functions, of which the first is the usual one; `Type` is what they return.
+macro_rules! registry {
+    ($($name:ident: $Variant:ident($Rule:ident) as $usual:ident $(, $preset:ident)*;)*) => {
+        $(
+            mod $name;
+            pub use $name::*;
+        )*
+
+        /// Any rule of the registry, chosen at run time by its name.
+        ///
+        /// ```
+        /// use gradstep::{AnyRule, Options, step};
+        ///
+        /// let mut rule = AnyRule::named("momentum")?;
+        /// rule.set("lr", 0.5)?;
+        /// rule.set("nesterov", true)?;
+        /// let (mut params, mut momentum_buffer) = ([1.0], [0.0]);
+        /// step(&rule, 1, &mut params, &[0.5], &mut [&mut momentum_buffer])?;
+        ///
+        /// let refusal = rule.set("beta1", 0.9).unwrap_err();
+        /// assert_eq!(refusal.to_string(), "momentum has no option \"beta1\"");
+        /// # Ok::<(), gradstep::Error>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum AnyRule {
+            $(#[doc = concat!("The rule `", stringify!($name), "`.")] $Variant($Rule),)*
+        }
+
+        impl AnyRule {
+            /// The names of all rules, in the order of the registry.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// The rule of that name, with its usual preset.
+            ///
+            /// # Errors
+            /// [`Error::UnknownRule`](crate::Error::UnknownRule), which lists the names there are.
+            pub fn named(name: &str) -> Result<Self, $crate::Error> {
+                match name {
+                    $(stringify!($name) => Ok(Self::$Variant($Variant::$usual())),)*
+                    _ => Err($crate::Error::UnknownRule { name: $crate::error::Name::of(name) }),
+                }
+            }
+
+            /// The rule of that name, as a framework has it.
+            ///
+            /// # Errors
+            /// [`Error::UnknownRule`](crate::Error::UnknownRule), or [`Error::UnknownPreset`](crate::Error::UnknownPreset), which lists the presets that the rule has.
+            pub fn preset(name: &str, preset: &str) -> Result<Self, $crate::Error> {
+                let refusal = |rule| $crate::Error::UnknownPreset { rule, preset: $crate::error::Name::of(preset), known: Self::presets(rule) };
+                match name {
+                    $(stringify!($name) => match preset {
+                        stringify!($usual) => Ok(Self::$Variant($Variant::$usual())),
+                        $(stringify!($preset) => Ok(Self::$Variant($Variant::$preset())),)*
+                        _ => Err(refusal(stringify!($name))),
+                    },)*
+                    _ => Err($crate::Error::UnknownRule { name: $crate::error::Name::of(name) }),
+                }
+            }
+
+            /// The names of a rule's presets, the usual one first; empty for an unknown rule.
+            #[must_use]
+            pub fn presets(name: &str) -> &'static [&'static str] {
+                match name {
+                    $(stringify!($name) => &[stringify!($usual) $(, stringify!($preset))*],)*
+                    _ => &[],
+                }
+            }
+
+            /// The options that this rule has.
+            #[must_use]
+            pub fn options(&self) -> &'static [$crate::OptionInfo] {
+                match self {
+                    $(Self::$Variant(_) => <$Rule as $crate::Options>::OPTIONS,)*
+                }
+            }
+
+            /// Sets one option by name.
+            ///
+            /// # Errors
+            /// As [`Options::set`](crate::Options::set); nothing has changed then.
+            pub fn set<'a>(&mut self, option: &str, value: impl Into<$crate::Value<'a>>) -> Result<(), $crate::Error> {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Options::set(rule, option, value),)*
+                }
+            }
+
+            /// The present value of an option; `None` where the rule has none of that name.
+            #[must_use]
+            pub fn get(&self, option: &str) -> Option<$crate::Value<'static>> {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Options::get(rule, option),)*
+                }
+            }
+        }
+
+        impl $crate::Rule for AnyRule {
+            fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$Variant(_) => stringify!($name),)*
+                }
+            }
+
+            fn state(&self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::state(rule),)*
+                }
+            }
+
+            fn initial(&self, slot: usize) -> f32 {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::initial(rule, slot),)*
+                }
+            }
+
+            fn prepare(&self) -> $crate::Prepare {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::prepare(rule),)*
+                }
+            }
+
+            fn with_kernel<V: $crate::KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::with_kernel(rule, step, visitor),)*
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use registry;

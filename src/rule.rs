@@ -1,0 +1,54 @@
+//! What an update rule is: hyper-parameters that, once a step, become a kernel.
+
+use crate::{Lane, Prepare};
+
+/// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
+///
+/// The split keeps the loop bare. Whatever depends on the step alone (a power of beta, a bias correction) is computed
+/// in [`with_kernel`](Rule::with_kernel), once, in `f64`; the [`Kernel`] holds the results, rounded to `f32`, and
+/// does nothing but lane arithmetic.
+///
+/// Anyone may write a rule; the example `custom_rule` is one.
+pub trait Rule: Copy + Send + Sync {
+    /// The rule's name in lower case, as messages and tables show it.
+    fn name(&self) -> &'static str;
+
+    /// The names of the state slices, in the order in which the kernel takes them. Each slice is as long as the
+    /// parameters.
+    fn state(&self) -> &'static [&'static str];
+
+    /// What state slice number `slot` holds before the first step: 0 unless a rule says otherwise.
+    fn initial(&self, slot: usize) -> f32 {
+        let _ = slot;
+        0.0
+    }
+
+    /// What is done to gradient and parameter before the kernel sees them: nothing unless a rule says otherwise.
+    fn prepare(&self) -> Prepare {
+        Prepare::NOTHING
+    }
+
+    /// Makes the kernel for step number `step`, which counts from 1, and hands it to `visitor`.
+    ///
+    /// A visitor, because a rule may have kernels of different types (with and without momentum, say) and chooses
+    /// among them by its options. Exactly one call, with as many state slices as [`state`](Rule::state) names.
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output;
+}
+
+/// The arithmetic of one step for one element, with `N` values of state.
+///
+/// Must be pure: the same inputs give the same outputs, whatever the lane type and whichever elements are its
+/// neighbours. Write `#[inline(always)]` before `update`, or the lanes lose their instruction set.
+pub trait Kernel<const N: usize>: Copy + Send + Sync {
+    /// From a parameter, its gradient and its state to the new parameter and the new state.
+    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (L, [L; N]);
+}
+
+/// Something to be done with a kernel whose type only the rule knows.
+pub trait KernelVisitor {
+    /// What comes back.
+    type Output;
+
+    /// Called by [`Rule::with_kernel`].
+    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Self::Output;
+}

@@ -1,0 +1,18 @@
+//! The registry: every rule, in order of growing complexity.
+//!
+//! What stands in this table is in [`AnyRule`], and so in the conformance and accuracy tests, the benchmarks, the fuzz
+//! target, the `digits` example and the README; a test says so when one of them lacks it.
+
+use crate::registry::registry;
+
+// Each line: the module, which is the rule's name; the variant, which has the presets; the type of the rule; the
+// presets, the usual one first.
+registry! {
+    sgd: Sgd(Sgd) as torch, keras, optax;
+    momentum: Momentum(Momentum) as torch, keras, optax, burn, textbook;
+    adagrad: AdaGrad(AdaGrad) as torch, keras, optax;
+    rmsprop: RmsProp(RmsProp) as torch, keras, optax, dfdx;
+    adadelta: Adadelta(Adadelta) as torch, keras, optax;
+    adam: Adam(Adam) as torch, keras, optax;
+    adamw: AdamW(Adam) as torch, keras, optax;
+}

@@ -1,0 +1,122 @@
+use crate::{Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+
+rule_options! {
+    /// AdaGrad: each coordinate's step shrinks with the sum of its squared gradients.
+    ///
+    /// ```text
+    /// sum = sum + g^2
+    /// p   = p - lr/(1 + (t-1)*lr_decay) * g / (sqrt(sum + eps_root) + eps)
+    /// ```
+    ///
+    /// **State**: `sum`, at first `initial_accumulator_value`.
+    ///
+    /// **Defaults**: [`torch`](AdaGrad::torch) lr 0.01, lr_decay 0, initial 0, eps 1e-10 outside the root;
+    /// [`keras`](AdaGrad::keras) lr 0.001, initial 0.1, 1e-7 inside; [`optax`](AdaGrad::optax) initial 0.1, 1e-7
+    /// inside, no step where the sum is 0 (it has no default lr: 0.001 here).
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain.
+    ///
+    /// ```
+    /// use gradstep::{AdaGrad, step};
+    ///
+    /// let (mut params, mut sum) = ([1.0], [0.0]);
+    /// step(&AdaGrad::torch().lr(0.5)?, 1, &mut params, &[4.0], &mut [&mut sum])?;
+    /// assert_eq!((params, sum), ([0.5], [16.0]));
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
+    /// Optimization", 2011.
+    ///
+    /// **Where frameworks differ**: in where epsilon stands and in the initial sum, which together decide how large
+    /// the first steps are; in what happens where every gradient so far was so small that its square is zero.
+    pub struct AdaGrad = "adagrad" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// The learning rate is divided by `1 + (t-1)*lr_decay`.
+        lr_decay: f64 => NonNegative,
+        /// What the sum starts from.
+        initial_accumulator_value: f64 => NonNegative,
+        /// Added outside the root.
+        eps: f64 => NonNegative,
+        /// Added inside the root.
+        eps_root: f64 => NonNegative,
+        /// No step where the sum is 0, whatever the gradient.
+        rest_at_zero_sum: bool,
+    }
+}
+
+impl AdaGrad {
+    /// As `torch.optim.Adagrad`.
+    #[must_use]
+    pub const fn torch() -> Self {
+        Self {
+            lr: 1e-2,
+            lr_decay: 0.0,
+            initial_accumulator_value: 0.0,
+            eps: 1e-10,
+            eps_root: 0.0,
+            rest_at_zero_sum: false,
+            common: Common::NONE,
+        }
+    }
+
+    /// As `keras.optimizers.Adagrad`.
+    #[must_use]
+    pub const fn keras() -> Self {
+        Self { lr: 1e-3, initial_accumulator_value: 0.1, eps: 0.0, eps_root: 1e-7, ..Self::torch() }
+    }
+
+    /// As `optax.adagrad`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self { rest_at_zero_sum: true, ..Self::keras() }
+    }
+}
+
+impl Rule for AdaGrad {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["sum"]
+    }
+
+    fn initial(&self, _slot: usize) -> f32 {
+        self.initial_accumulator_value as f32
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        let before = step.saturating_sub(1) as f64;
+        visitor.visit(Accumulate {
+            lr: (self.lr / (1.0 + before * self.lr_decay)) as f32,
+            eps: self.eps as f32,
+            eps_root: self.eps_root as f32,
+            rest_up_to: if self.rest_at_zero_sum { 0.0 } else { -1.0 },
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Accumulate {
+    lr: f32,
+    eps: f32,
+    eps_root: f32,
+    /// A sum that is not above this makes no step. No sum is negative, so -1 switches it off.
+    rest_up_to: f32,
+}
+
+impl Kernel<1> for Accumulate {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [sum]: [L; 1]) -> (L, [L; 1]) {
+        let sum = sum + g * g;
+        let change = g * self.lr / ((sum + self.eps_root).sqrt() + self.eps);
+        let rests = sum.le(p.splat(self.rest_up_to));
+        (L::select(rests, p, p - change), [sum])
+    }
+}

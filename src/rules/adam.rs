@@ -1,0 +1,265 @@
+use crate::{
+    Kernel, KernelVisitor, Lane, Prepare, Rule,
+    math::{powi, sqrt},
+    options::{choices, rule_options},
+    prepare::Common,
+};
+
+choices! {
+    /// Whether Adam divides by the largest second moment so far (AMSGrad), and of what that is the maximum.
+    pub enum AmsGrad {
+        /// Plain Adam.
+        Off = "off",
+        /// The maximum of the raw second moments, corrected afterwards: PyTorch, Keras.
+        Raw = "raw",
+        /// The maximum of the corrected second moments: optax.
+        Corrected = "corrected",
+    }
+}
+
+choices! {
+    /// Where Adam's `eps` stands.
+    pub enum AdamEps {
+        /// Added to the corrected root, as in the paper's algorithm 1: PyTorch, optax.
+        AfterCorrection = "after-correction",
+        /// Added to the root of the raw second moment, the paper's "epsilon hat": Keras, TensorFlow. In the first
+        /// steps this is a larger epsilon.
+        Hat = "hat",
+    }
+}
+
+rule_options! {
+    /// Adam: a moving average of the gradient, divided by the root of a moving average of its square.
+    ///
+    /// ```text
+    /// exp_avg    m = beta1*m + (1-beta1)*g
+    /// exp_avg_sq v = beta2*v + (1-beta2)*g^2
+    /// m^ = m/(1-beta1^t);  v^ = v/(1-beta2^t)
+    /// p = p - lr * m^ / (sqrt(v^ + eps_root) + eps)
+    ///
+    /// eps "hat":          p = p - lr * m^ / ((sqrt(v) + eps) / sqrt(1-beta2^t))
+    /// amsgrad raw:        max = max(max, v), which takes the place of v in v^
+    /// amsgrad corrected:  max = max(max, v^), which takes the place of v^
+    /// without bias correction the powers of beta are 0
+    /// ```
+    ///
+    /// The corrections are folded into the step's coefficients: an element costs one root and one division.
+    ///
+    /// **State**: `exp_avg`, `exp_avg_sq`, with AMSGrad also `max_exp_avg_sq`; all zero at first.
+    ///
+    /// **Defaults**: [`torch`](Adam::torch) and [`optax`](Adam::optax) lr 0.001, betas 0.9 and 0.999, eps 1e-8 after
+    /// correction (optax has no default lr); [`keras`](Adam::keras) the same with eps 1e-7 as epsilon hat. AdamW, which
+    /// is Adam with decoupled weight decay, has its presets at [`AdamW`](crate::AdamW).
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain, and AMSGrad of corrected moments together
+    /// with epsilon hat or without bias correction, which would have to be accepted and ignored.
+    ///
+    /// ```
+    /// use gradstep::{Adam, step};
+    ///
+    /// let (mut params, mut exp_avg, mut exp_avg_sq) = ([1.0], [0.0], [0.0]);
+    /// step(&Adam::torch(), 1, &mut params, &[123.0], &mut [&mut exp_avg, &mut exp_avg_sq])?;
+    /// assert!((params[0] - 0.999).abs() < 1e-6); // the first step is lr, whatever the gradient's scale
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Papers**: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015; Reddi, Kale and Kumar, "On the
+    /// Convergence of Adam and Beyond", 2018, for AMSGrad; Loshchilov and Hutter, "Decoupled Weight Decay
+    /// Regularization", 2019, for AdamW.
+    ///
+    /// **Where frameworks differ**: in where epsilon stands; in whether AMSGrad takes the maximum before or after
+    /// correction; in what `weight_decay` means (L2 in PyTorch's Adam, decoupled in Keras).
+    pub struct Adam = "adam" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// What is left of `exp_avg` after a step.
+        beta1: f64 => BelowOne,
+        /// What is left of `exp_avg_sq` after a step.
+        beta2: f64 => BelowOne,
+        /// Added outside the root, where `eps_place` says.
+        eps: f64 => NonNegative,
+        /// Where `eps` stands.
+        eps_place: AdamEps,
+        /// Added inside the root, to the corrected second moment.
+        eps_root: f64 => NonNegative,
+        /// Divide by the largest second moment so far.
+        amsgrad: AmsGrad,
+        /// Divide the averages by what the zeros that they started from still weigh.
+        bias_correction: bool,
+    }
+    refused by Adam::contradiction
+}
+
+impl Adam {
+    /// As `torch.optim.Adam`.
+    #[must_use]
+    pub const fn torch() -> Self {
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            eps_place: AdamEps::AfterCorrection,
+            eps_root: 0.0,
+            amsgrad: AmsGrad::Off,
+            bias_correction: true,
+            common: Common::NONE,
+        }
+    }
+
+    /// As `keras.optimizers.Adam`. Its weight decay is off and, when switched on, decoupled.
+    #[must_use]
+    pub const fn keras() -> Self {
+        Self { eps: 1e-7, eps_place: AdamEps::Hat, ..Self::torch() }.decoupled(0.0)
+    }
+
+    /// As `optax.adam`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self::torch()
+    }
+
+    /// With decoupled weight decay.
+    pub(super) const fn decoupled(self, weight_decay: f64) -> Self {
+        Self { common: Common::decoupled(weight_decay), ..self }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        if self.amsgrad != AmsGrad::Corrected {
+            None
+        } else if !self.bias_correction {
+            Some("amsgrad \"corrected\" needs bias correction")
+        } else if self.eps_place == AdamEps::Hat {
+            Some("amsgrad \"corrected\" excludes epsilon hat, which is added to a raw moment")
+        } else {
+            None
+        }
+    }
+}
+
+impl Rule for Adam {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        match self.amsgrad {
+            AmsGrad::Off => &["exp_avg", "exp_avg_sq"],
+            AmsGrad::Raw | AmsGrad::Corrected => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+        }
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        let moments = Moments {
+            beta1: self.beta1 as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            rest2: (1.0 - self.beta2) as f32,
+        };
+        let (correction1, correction2) = self.corrections(step);
+        match self.amsgrad {
+            AmsGrad::Off => visitor.visit(Plain { moments, divide: self.divide(correction1, correction2) }),
+            AmsGrad::Raw => visitor.visit(Largest {
+                moments,
+                correct: 1.0,
+                divide: self.divide(correction1, correction2),
+            }),
+            AmsGrad::Corrected => visitor.visit(Largest {
+                moments,
+                correct: (1.0 / correction2) as f32,
+                divide: self.divide(correction1, 1.0),
+            }),
+        }
+    }
+}
+
+impl Adam {
+    /// `1 - beta^t` for both betas: what the averages weigh by now.
+    fn corrections(&self, step: u64) -> (f64, f64) {
+        if self.bias_correction {
+            (1.0 - powi(self.beta1, step), 1.0 - powi(self.beta2, step))
+        } else {
+            (1.0, 1.0)
+        }
+    }
+
+    /// Multiplies numerator and denominator by the root of the second correction, so that the loop need not divide
+    /// by it.
+    fn divide(&self, correction1: f64, correction2: f64) -> Divide {
+        let root = sqrt(correction2);
+        let eps = match self.eps_place {
+            AdamEps::AfterCorrection => self.eps * root,
+            AdamEps::Hat => self.eps,
+        };
+        Divide {
+            lr: (self.lr * root / correction1) as f32,
+            eps: eps as f32,
+            eps_root: (self.eps_root * correction2) as f32,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Moments {
+    beta1: f32,
+    rest1: f32,
+    beta2: f32,
+    rest2: f32,
+}
+
+impl Moments {
+    #[inline(always)]
+    fn update<L: Lane>(self, g: L, m: L, v: L) -> (L, L) {
+        (m * self.beta1 + g * self.rest1, v * self.beta2 + g * g * self.rest2)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Divide {
+    lr: f32,
+    eps: f32,
+    eps_root: f32,
+}
+
+impl Divide {
+    #[inline(always)]
+    fn change<L: Lane>(self, m: L, v: L) -> L {
+        m * self.lr / ((v + self.eps_root).sqrt() + self.eps)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Plain {
+    moments: Moments,
+    divide: Divide,
+}
+
+impl Kernel<2> for Plain {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
+        let (m, v) = self.moments.update(g, m, v);
+        (p - self.divide.change(m, v), [m, v])
+    }
+}
+
+/// AMSGrad.
+#[derive(Clone, Copy)]
+struct Largest {
+    moments: Moments,
+    /// What a second moment is multiplied with before the maximum is taken.
+    correct: f32,
+    divide: Divide,
+}
+
+impl Kernel<3> for Largest {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [m, v, max]: [L; 3]) -> (L, [L; 3]) {
+        let (m, v) = self.moments.update(g, m, v);
+        let max = max.max(v * self.correct);
+        (p - self.divide.change(m, max), [m, v, max])
+    }
+}

@@ -1,0 +1,238 @@
+use crate::{
+    Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options, prepare::Common,
+    velocity::Coefficients,
+};
+
+rule_options! {
+    /// RMSProp: each coordinate's step is divided by the root of a moving average of its squared gradients.
+    ///
+    /// ```text
+    /// square_avg = alpha*square_avg + (1-alpha)*g^2
+    /// centered:    grad_avg = alpha*grad_avg + (1-alpha)*g
+    ///              variance = max(0, square_avg - grad_avg^2)
+    /// else:        variance = square_avg
+    /// u = g / (sqrt(variance + eps_root) + eps)
+    ///
+    /// momentum 0:  p = p - lr*u
+    /// else:        as Momentum, with u for the gradient; the velocity is momentum_buffer
+    /// ```
+    ///
+    /// **State**: `square_avg`, at first `initial_accumulator_value`; with momentum above 0 also `momentum_buffer`;
+    /// with `centered` also `grad_avg`; in that order, the latter two zero at first.
+    ///
+    /// **Defaults**: [`torch`](RmsProp::torch) lr 0.01, alpha 0.99, eps 1e-8 outside the root, momentum 0 (`sum`);
+    /// [`keras`](RmsProp::keras) lr 0.001, alpha (there `rho`) 0.9, 1e-7 inside, momentum 0 (`lr-inside`);
+    /// [`optax`](RmsProp::optax) alpha (there `decay`) 0.9, 1e-8 inside, momentum 0 (`lr-inside-negative`; it has no
+    /// default lr: 0.001 here); [`dfdx`](RmsProp::dfdx) lr 0.01, alpha 0.9, 1e-8 inside, initial 1.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain, and Nesterov without momentum.
+    ///
+    /// ```
+    /// use gradstep::{RmsProp, Rule, step};
+    ///
+    /// let rule = RmsProp::torch().momentum(0.9)?.centered(true)?;
+    /// assert_eq!(rule.state(), ["square_avg", "momentum_buffer", "grad_avg"]);
+    ///
+    /// let (mut params, mut square_avg) = ([1.0], [0.0]);
+    /// step(&RmsProp::torch(), 1, &mut params, &[2.0], &mut [&mut square_avg])?;
+    /// assert!((params[0] - 0.9).abs() < 1e-6);
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Papers**: Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning", 2012; Graves,
+    /// "Generating Sequences With Recurrent Neural Networks", 2013, for the centered form.
+    ///
+    /// **Where frameworks differ**: in where epsilon stands, in where the learning rate stands in the velocity, and
+    /// in the initial average. The centered variance can come out below zero by rounding, and PyTorch's root of it
+    /// is NaN then; here it is taken as zero.
+    pub struct RmsProp = "rmsprop" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// What is left of the averages after a step.
+        alpha: f64 => BelowOne,
+        /// Added outside the root.
+        eps: f64 => NonNegative,
+        /// Added inside the root.
+        eps_root: f64 => NonNegative,
+        /// Divide by the standard deviation instead of the root of the mean square.
+        centered: bool,
+        /// What is left of the velocity after a step; at 0 there is none.
+        momentum: f64 => BelowOne,
+        /// Nesterov's look-ahead.
+        nesterov: bool,
+        /// Where the learning rate stands in the velocity.
+        velocity: Velocity,
+        /// What `square_avg` starts from.
+        initial_accumulator_value: f64 => NonNegative,
+    }
+    refused by RmsProp::contradiction
+}
+
+impl RmsProp {
+    /// As `torch.optim.RMSprop`.
+    #[must_use]
+    pub const fn torch() -> Self {
+        Self {
+            lr: 1e-2,
+            alpha: 0.99,
+            eps: 1e-8,
+            eps_root: 0.0,
+            centered: false,
+            momentum: 0.0,
+            nesterov: false,
+            velocity: Velocity::Sum,
+            initial_accumulator_value: 0.0,
+            common: Common::NONE,
+        }
+    }
+
+    /// As `keras.optimizers.RMSprop`.
+    #[must_use]
+    pub const fn keras() -> Self {
+        Self { lr: 1e-3, alpha: 0.9, eps: 0.0, eps_root: 1e-7, velocity: Velocity::LrInside, ..Self::torch() }
+    }
+
+    /// As `optax.rmsprop`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self { eps_root: 1e-8, velocity: Velocity::LrInsideNegative, ..Self::keras() }
+    }
+
+    /// As `dfdx::optim::RMSprop`.
+    #[must_use]
+    pub const fn dfdx() -> Self {
+        Self { alpha: 0.9, eps: 0.0, eps_root: 1e-8, initial_accumulator_value: 1.0, ..Self::torch() }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let lacking = self.nesterov && self.momentum == 0.0;
+        lacking.then_some("nesterov needs momentum above 0")
+    }
+}
+
+impl Rule for RmsProp {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        match (self.momentum > 0.0, self.centered) {
+            (false, false) => &["square_avg"],
+            (false, true) => &["square_avg", "grad_avg"],
+            (true, false) => &["square_avg", "momentum_buffer"],
+            (true, true) => &["square_avg", "momentum_buffer", "grad_avg"],
+        }
+    }
+
+    fn initial(&self, slot: usize) -> f32 {
+        if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
+        let normalize = Normalize {
+            alpha: self.alpha as f32,
+            rest: (1.0 - self.alpha) as f32,
+            eps: self.eps as f32,
+            eps_root: self.eps_root as f32,
+        };
+        let lr = self.lr as f32;
+        let velocity = self.velocity.coefficients(self.lr, self.momentum, self.nesterov);
+        match (self.momentum > 0.0, self.centered) {
+            (false, false) => visitor.visit(Plain { normalize, lr }),
+            (false, true) => visitor.visit(Centered { normalize, lr }),
+            (true, false) => visitor.visit(Heavy { normalize, velocity }),
+            (true, true) => visitor.visit(HeavyCentered { normalize, velocity }),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Normalize {
+    alpha: f32,
+    rest: f32,
+    eps: f32,
+    eps_root: f32,
+}
+
+impl Normalize {
+    #[inline(always)]
+    fn average<L: Lane>(self, average: L, x: L) -> L {
+        average * self.alpha + x * self.rest
+    }
+
+    #[inline(always)]
+    fn divide<L: Lane>(self, g: L, variance: L) -> L {
+        g / ((variance + self.eps_root).sqrt() + self.eps)
+    }
+
+    /// By the standard deviation; the first `max` operand is the one whose NaN stays.
+    #[inline(always)]
+    fn divide_centered<L: Lane>(self, g: L, square_avg: L, grad_avg: L) -> L {
+        self.divide(g, (square_avg - grad_avg * grad_avg).max(g.splat(0.0)))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Plain {
+    normalize: Normalize,
+    lr: f32,
+}
+
+impl Kernel<1> for Plain {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [square_avg]: [L; 1]) -> (L, [L; 1]) {
+        let square_avg = self.normalize.average(square_avg, g * g);
+        (p - self.normalize.divide(g * self.lr, square_avg), [square_avg])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Centered {
+    normalize: Normalize,
+    lr: f32,
+}
+
+impl Kernel<2> for Centered {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [square_avg, grad_avg]: [L; 2]) -> (L, [L; 2]) {
+        let square_avg = self.normalize.average(square_avg, g * g);
+        let grad_avg = self.normalize.average(grad_avg, g);
+        (p - self.normalize.divide_centered(g * self.lr, square_avg, grad_avg), [square_avg, grad_avg])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Heavy {
+    normalize: Normalize,
+    velocity: Coefficients,
+}
+
+impl Kernel<2> for Heavy {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [square_avg, v]: [L; 2]) -> (L, [L; 2]) {
+        let square_avg = self.normalize.average(square_avg, g * g);
+        let (p, v) = self.velocity.follow(p, self.normalize.divide(g, square_avg), v);
+        (p, [square_avg, v])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct HeavyCentered {
+    normalize: Normalize,
+    velocity: Coefficients,
+}
+
+impl Kernel<3> for HeavyCentered {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [square_avg, v, grad_avg]: [L; 3]) -> (L, [L; 3]) {
+        let square_avg = self.normalize.average(square_avg, g * g);
+        let grad_avg = self.normalize.average(grad_avg, g);
+        let u = self.normalize.divide_centered(g, square_avg, grad_avg);
+        let (p, v) = self.velocity.follow(p, u, v);
+        (p, [square_avg, v, grad_avg])
+    }
+}

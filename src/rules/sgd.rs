@@ -1,0 +1,83 @@
+use crate::{Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+
+rule_options! {
+    /// Stochastic gradient descent: a step against the gradient.
+    ///
+    /// ```text
+    /// p = p - lr*g
+    /// ```
+    ///
+    /// **State**: none.
+    ///
+    /// **Defaults**: [`torch`](Sgd::torch) lr 0.001; [`keras`](Sgd::keras) lr 0.01; [`optax`](Sgd::optax) has no
+    /// default, and lr 0.001 here.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain.
+    ///
+    /// ```
+    /// use gradstep::{Sgd, step};
+    ///
+    /// let mut params = [1.0, 2.0];
+    /// step(&Sgd::torch().lr(0.5)?, 1, &mut params, &[1.0, -1.0], &mut [])?;
+    /// assert_eq!(params, [0.5, 2.5]);
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Robbins and Monro, "A Stochastic Approximation Method", 1951.
+    ///
+    /// **Where frameworks differ**: not here. With momentum they do: see [`Momentum`](crate::Momentum).
+    pub struct Sgd = "sgd" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+    }
+}
+
+impl Sgd {
+    /// As `torch.optim.SGD` without momentum.
+    #[must_use]
+    pub const fn torch() -> Self {
+        Self { lr: 1e-3, common: Common::NONE }
+    }
+
+    /// As `keras.optimizers.SGD` without momentum.
+    #[must_use]
+    pub const fn keras() -> Self {
+        Self { lr: 1e-2, common: Common::NONE }
+    }
+
+    /// As `optax.sgd` without momentum.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self::torch()
+    }
+}
+
+impl Rule for Sgd {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
+        visitor.visit(Descend { lr: self.lr as f32 })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Descend {
+    lr: f32,
+}
+
+impl Kernel<0> for Descend {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
+        (p - g * self.lr, [])
+    }
+}

@@ -1,0 +1,49 @@
+//! Where the learning rate stands in a velocity: the conventions of the frameworks, folded into coefficients.
+
+use crate::{Lane, options::choices};
+
+choices! {
+    /// How momentum collects gradients `g` into a velocity `v`, and what is taken off the parameters.
+    pub enum Velocity {
+        /// `v = momentum*v + g; p = p - lr*v`: PyTorch, optax, burn.
+        Sum = "sum",
+        /// `v = momentum*v + lr*g; p = p - v`: a change of `lr` acts with the delay of the velocity. Most textbooks.
+        LrInside = "lr-inside",
+        /// `v = momentum*v - lr*g; p = p + v`: the same with the state's sign turned. Keras, TensorFlow.
+        LrInsideNegative = "lr-inside-negative",
+        /// `v = momentum*v + (1-momentum)*g; p = p - lr*v`: an exponential moving average.
+        Average = "average",
+    }
+}
+
+/// `v = mu*v + gain*g; p = p + along*v + direct*g`
+#[derive(Clone, Copy)]
+pub(crate) struct Coefficients {
+    pub(crate) mu: f32,
+    pub(crate) gain: f32,
+    pub(crate) along: f32,
+    pub(crate) direct: f32,
+}
+
+impl Velocity {
+    /// Nesterov's form looks one step ahead: where the plain form takes `v`, it takes `mu*v + gain*g`.
+    pub(crate) fn coefficients(self, lr: f64, mu: f64, nesterov: bool) -> Coefficients {
+        let (gain, along) = match self {
+            Self::Sum => (1.0, -lr),
+            Self::LrInside => (lr, -1.0),
+            Self::LrInsideNegative => (-lr, 1.0),
+            Self::Average => (1.0 - mu, -lr),
+        };
+        let (along, direct) = if nesterov { (along * mu, along * gain) } else { (along, 0.0) };
+        Coefficients { mu: mu as f32, gain: gain as f32, along: along as f32, direct: direct as f32 }
+    }
+}
+
+impl Coefficients {
+    /// The new parameter and the new velocity.
+    #[inline(always)]
+    pub(crate) fn follow<L: Lane>(self, p: L, g: L, v: L) -> (L, L) {
+        let v = v * self.mu + g * self.gain;
+        (p + v * self.along + g * self.direct, v)
+    }
+}
