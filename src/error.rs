@@ -178,7 +178,8 @@ impl Name {
 
 impl fmt::Write for Name {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = text.floor_char_boundary(Self::CAPACITY - self.len);
+        let room = Self::CAPACITY - self.len;
+        let room = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         for (to, from) in self.bytes[self.len..].iter_mut().zip(text[..room].bytes()) {
             *to = from;
         }

@@ -1,28 +1,20 @@
 //! What every rule can have done to gradient and parameter before its own arithmetic.
 
-use crate::{Kernel, Lane, options::choices};
+use crate::{Change, Kernel, Lane, options::choices};
 
-/// Scales the gradient, adds coupled L2 regularisation to it, shrinks the parameter by decoupled weight decay:
-///
-/// ```text
-/// g = scale * g + l2 * p
-/// p = keep * p
-/// ```
-///
-/// both from the old `p`. The sum is skipped, not computed with a zero, where there is no L2.
+/// What is done to gradient and parameter before the kernel sees them: the gradient is scaled, then one of the forms
+/// of [`Shrink`] is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prepare {
     /// What the gradient is multiplied with: 1, or -1 to maximise.
     pub scale: f32,
-    /// Coupled L2 regularisation.
-    pub l2: f32,
-    /// What decoupled weight decay leaves of a parameter: `1 - lr * weight_decay`.
-    pub keep: f32,
+    /// Regularisation.
+    pub shrink: Shrink,
 }
 
 impl Prepare {
     /// Leaves gradient and parameter as they are, bit for bit.
-    pub const NOTHING: Self = Self { scale: 1.0, l2: 0.0, keep: 1.0 };
+    pub const NOTHING: Self = Self { scale: 1.0, shrink: Shrink::Nothing };
 }
 
 impl Default for Prepare {
@@ -31,20 +23,65 @@ impl Default for Prepare {
     }
 }
 
-/// A kernel behind its [`Prepare`]. Two multiplications by one are exact and cost nothing that was measurable beside
-/// a kernel's memory traffic, so only L2, which is not the identity at zero (0 times infinity), has a loop of its own.
-#[derive(Clone, Copy)]
-pub(crate) struct Prepared<K, const L2: bool> {
-    pub(crate) kernel: K,
-    pub(crate) prepare: Prepare,
+/// How regularisation draws parameters towards zero. Each form has a loop of its own, so that what is off is not
+/// computed with a zero, which infinities and signed zeros would show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shrink {
+    /// Not at all.
+    Nothing,
+    /// `g = g + l2*p`
+    L2(f32),
+    /// `p = p - (change + decay*p)`. Frameworks take `keep*p - change` with `keep` = 1 - decay: rounded to `f32` that
+    /// is off by up to 3e-8, at each step to the same side, and the common decay of 1e-5 by 0.3 %.
+    Decay(f32),
 }
 
-impl<K: Kernel<N>, const N: usize, const L2: bool> Kernel<N> for Prepared<K, L2> {
+/// A kernel whose gradient is scaled. A multiplication by one is exact and cost nothing that was measurable beside a
+/// kernel's memory traffic.
+#[derive(Clone, Copy)]
+pub(crate) struct Scaled<K> {
+    pub(crate) kernel: K,
+    pub(crate) scale: f32,
+}
+
+impl<K: Kernel<N>, const N: usize> Kernel<N> for Scaled<K> {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (L, [L; N]) {
-        let g = g * self.prepare.scale;
-        let g = if L2 { g + p * self.prepare.l2 } else { g };
-        self.kernel.update(p * self.prepare.keep, g, state)
+    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
+        self.kernel.update(p, g * self.scale, state)
+    }
+}
+
+/// The same with coupled L2 regularisation.
+#[derive(Clone, Copy)]
+pub(crate) struct Coupled<K> {
+    pub(crate) kernel: K,
+    pub(crate) scale: f32,
+    pub(crate) l2: f32,
+}
+
+impl<K: Kernel<N>, const N: usize> Kernel<N> for Coupled<K> {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
+        self.kernel.update(p, g * self.scale + p * self.l2, state)
+    }
+}
+
+/// The same with decoupled weight decay.
+#[derive(Clone, Copy)]
+pub(crate) struct Decayed<K> {
+    pub(crate) kernel: K,
+    pub(crate) scale: f32,
+    pub(crate) decay: f32,
+}
+
+impl<K: Kernel<N>, const N: usize> Kernel<N> for Decayed<K> {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
+        let decay = p * self.decay;
+        match self.kernel.update(p, g * self.scale, state) {
+            (Change::By(change), state) => (Change::By(change + decay), state),
+            (Change::To(new), state) => (Change::To(new - decay), state),
+        }
     }
 }
 
@@ -74,10 +111,11 @@ impl Common {
     }
 
     pub(crate) fn prepare(&self, lr: f64) -> Prepare {
-        let (l2, keep) = match self.decay {
-            Decay::Coupled => (self.weight_decay as f32, 1.0),
-            Decay::Decoupled => (0.0, (1.0 - lr * self.weight_decay) as f32),
+        let shrink = match self.decay {
+            _ if self.weight_decay == 0.0 => Shrink::Nothing,
+            Decay::Coupled => Shrink::L2(self.weight_decay as f32),
+            Decay::Decoupled => Shrink::Decay((lr * self.weight_decay) as f32),
         };
-        Prepare { scale: if self.maximize { -1.0 } else { 1.0 }, l2, keep }
+        Prepare { scale: if self.maximize { -1.0 } else { 1.0 }, shrink }
     }
 }

@@ -40,8 +40,28 @@ pub trait Rule: Copy + Send + Sync {
 /// Must be pure: the same inputs give the same outputs, whatever the lane type and whichever elements are its
 /// neighbours. Write `#[inline(always)]` before `update`, or the lanes lose their instruction set.
 pub trait Kernel<const N: usize>: Copy + Send + Sync {
-    /// From a parameter, its gradient and its state to the new parameter and the new state.
-    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (L, [L; N]);
+    /// From a parameter, its gradient and its state to the parameter's change and the new state.
+    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]);
+}
+
+/// What a kernel does to a parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<L> {
+    /// Takes this off: `p = p - change`. Weight decay is added to it first, so that the parameter is rounded once.
+    By(L),
+    /// Puts this in its place.
+    To(L),
+}
+
+impl<L: Lane> Change<L> {
+    /// The new parameter.
+    #[inline(always)]
+    pub fn apply(self, p: L) -> L {
+        match self {
+            Self::By(change) => p - change,
+            Self::To(new) => new,
+        }
+    }
 }
 
 /// Something to be done with a kernel whose type only the rule knows.

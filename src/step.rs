@@ -1,7 +1,10 @@
 //! One step over slices that the caller owns.
 
 use crate::{
-    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, backend::Vectorized, lane::Isa, prepare::Prepared,
+    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink,
+    backend::Vectorized,
+    lane::Isa,
+    prepare::{Coupled, Decayed, Scaled},
     sweep::sweep,
 };
 
@@ -149,10 +152,11 @@ pub(crate) fn run<K: Kernel<N>, const N: usize>(
     prepare: Prepare,
     slices: Slices<'_, N>,
 ) {
-    if prepare.l2 == 0.0 {
-        backend.run(Sweep { kernel: Prepared::<K, false> { kernel, prepare }, slices });
-    } else {
-        backend.run(Sweep { kernel: Prepared::<K, true> { kernel, prepare }, slices });
+    let Prepare { scale, shrink } = prepare;
+    match shrink {
+        Shrink::Nothing => backend.run(Sweep { kernel: Scaled { kernel, scale }, slices }),
+        Shrink::L2(l2) => backend.run(Sweep { kernel: Coupled { kernel, scale, l2 }, slices }),
+        Shrink::Decay(decay) => backend.run(Sweep { kernel: Decayed { kernel, scale, decay }, slices }),
     }
 }
 

@@ -22,8 +22,9 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(
     let s = state.each_mut().map(|(s, _)| &mut s[..n]);
     for i in 0..n {
         let old = core::array::from_fn(|k| isa.load(s[k][i]));
-        let (new_p, new) = kernel.update(isa.load(p[i]), isa.load(g[i]), old);
-        p[i] = isa.store(new_p);
+        let old_p = isa.load(p[i]);
+        let (change, new) = kernel.update(old_p, isa.load(g[i]), old);
+        p[i] = isa.store(change.apply(old_p));
         for k in 0..N {
             s[k][i] = isa.store(new[k]);
         }
@@ -31,8 +32,9 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(
 
     if !p_tail.is_empty() {
         let old = state.each_ref().map(|(_, tail)| isa.load_part(tail));
-        let (new_p, new) = kernel.update(isa.load_part(p_tail), isa.load_part(g_tail), old);
-        isa.store_part(new_p, p_tail);
+        let old_p = isa.load_part(p_tail);
+        let (change, new) = kernel.update(old_p, isa.load_part(g_tail), old);
+        isa.store_part(change.apply(old_p), p_tail);
         for ((_, tail), new) in state.iter_mut().zip(new) {
             isa.store_part(new, tail);
         }

@@ -16,7 +16,7 @@ choices! {
     }
 }
 
-/// `v = mu*v + gain*g; p = p + along*v + direct*g`
+/// `v = mu*v + gain*g; p = p - (along*v + direct*g)`
 #[derive(Clone, Copy)]
 pub(crate) struct Coefficients {
     pub(crate) mu: f32,
@@ -29,10 +29,10 @@ impl Velocity {
     /// Nesterov's form looks one step ahead: where the plain form takes `v`, it takes `mu*v + gain*g`.
     pub(crate) fn coefficients(self, lr: f64, mu: f64, nesterov: bool) -> Coefficients {
         let (gain, along) = match self {
-            Self::Sum => (1.0, -lr),
-            Self::LrInside => (lr, -1.0),
-            Self::LrInsideNegative => (-lr, 1.0),
-            Self::Average => (1.0 - mu, -lr),
+            Self::Sum => (1.0, lr),
+            Self::LrInside => (lr, 1.0),
+            Self::LrInsideNegative => (-lr, -1.0),
+            Self::Average => (1.0 - mu, lr),
         };
         let (along, direct) = if nesterov { (along * mu, along * gain) } else { (along, 0.0) };
         Coefficients { mu: mu as f32, gain: gain as f32, along: along as f32, direct: direct as f32 }
@@ -40,10 +40,10 @@ impl Velocity {
 }
 
 impl Coefficients {
-    /// The new parameter and the new velocity.
+    /// The parameter's change and the new velocity.
     #[inline(always)]
-    pub(crate) fn follow<L: Lane>(self, p: L, g: L, v: L) -> (L, L) {
+    pub(crate) fn follow<L: Lane>(self, g: L, v: L) -> (L, L) {
         let v = v * self.mu + g * self.gain;
-        (p + v * self.along + g * self.direct, v)
+        (v * self.along + g * self.direct, v)
     }
 }

@@ -1,4 +1,4 @@
-use crate::{Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
 
 rule_options! {
     /// Adadelta: the step is the gradient times the ratio of the typical step to the typical gradient.
@@ -74,29 +74,23 @@ impl Rule for Adadelta {
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
-        visitor.visit(Ratio {
-            lr: self.lr as f32,
-            rho: self.rho as f32,
-            rest: (1.0 - self.rho) as f32,
-            eps: self.eps as f32,
-        })
+        visitor.visit(Ratio { lr: self.lr as f32, rest: (1.0 - self.rho) as f32, eps: self.eps as f32 })
     }
 }
 
 #[derive(Clone, Copy)]
 struct Ratio {
     lr: f32,
-    rho: f32,
     rest: f32,
     eps: f32,
 }
 
 impl Kernel<2> for Ratio {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [square_avg, acc_delta]: [L; 2]) -> (L, [L; 2]) {
-        let square_avg = square_avg * self.rho + g * g * self.rest;
+    fn update<L: Lane>(self, _: L, g: L, [square_avg, acc_delta]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let square_avg = square_avg.lerp(g * g, self.rest);
         let delta = ((acc_delta + self.eps) / (square_avg + self.eps)).sqrt() * g;
-        let acc_delta = acc_delta * self.rho + delta * delta * self.rest;
-        (p - delta * self.lr, [square_avg, acc_delta])
+        let acc_delta = acc_delta.lerp(delta * delta, self.rest);
+        (Change::By(delta * self.lr), [square_avg, acc_delta])
     }
 }

@@ -1,4 +1,4 @@
-use crate::{Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
 
 rule_options! {
     /// AdaGrad: each coordinate's step shrinks with the sum of its squared gradients.
@@ -113,10 +113,10 @@ struct Accumulate {
 
 impl Kernel<1> for Accumulate {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [sum]: [L; 1]) -> (L, [L; 1]) {
+    fn update<L: Lane>(self, _: L, g: L, [sum]: [L; 1]) -> (Change<L>, [L; 1]) {
         let sum = sum + g * g;
         let change = g * self.lr / ((sum + self.eps_root).sqrt() + self.eps);
-        let rests = sum.le(p.splat(self.rest_up_to));
-        (L::select(rests, p, p - change), [sum])
+        let rests = sum.le(g.splat(self.rest_up_to));
+        (Change::By(L::select(rests, g.splat(0.0), change)), [sum])
     }
 }

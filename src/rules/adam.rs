@@ -1,5 +1,5 @@
 use crate::{
-    Kernel, KernelVisitor, Lane, Prepare, Rule,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
     math::{powi, sqrt},
     options::{choices, rule_options},
     prepare::Common,
@@ -154,12 +154,7 @@ impl Rule for Adam {
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        let moments = Moments {
-            beta1: self.beta1 as f32,
-            rest1: (1.0 - self.beta1) as f32,
-            beta2: self.beta2 as f32,
-            rest2: (1.0 - self.beta2) as f32,
-        };
+        let moments = Moments { rest1: (1.0 - self.beta1) as f32, rest2: (1.0 - self.beta2) as f32 };
         let (correction1, correction2) = self.corrections(step);
         match self.amsgrad {
             AmsGrad::Off => visitor.visit(Plain { moments, divide: self.divide(correction1, correction2) }),
@@ -205,16 +200,14 @@ impl Adam {
 
 #[derive(Clone, Copy)]
 struct Moments {
-    beta1: f32,
     rest1: f32,
-    beta2: f32,
     rest2: f32,
 }
 
 impl Moments {
     #[inline(always)]
     fn update<L: Lane>(self, g: L, m: L, v: L) -> (L, L) {
-        (m * self.beta1 + g * self.rest1, v * self.beta2 + g * g * self.rest2)
+        (m.lerp(g, self.rest1), v.lerp(g * g, self.rest2))
     }
 }
 
@@ -240,9 +233,9 @@ struct Plain {
 
 impl Kernel<2> for Plain {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
+    fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
         let (m, v) = self.moments.update(g, m, v);
-        (p - self.divide.change(m, v), [m, v])
+        (Change::By(self.divide.change(m, v)), [m, v])
     }
 }
 
@@ -257,9 +250,9 @@ struct Largest {
 
 impl Kernel<3> for Largest {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [m, v, max]: [L; 3]) -> (L, [L; 3]) {
+    fn update<L: Lane>(self, _: L, g: L, [m, v, max]: [L; 3]) -> (Change<L>, [L; 3]) {
         let (m, v) = self.moments.update(g, m, v);
         let max = max.max(v * self.correct);
-        (p - self.divide.change(m, max), [m, v, max])
+        (Change::By(self.divide.change(m, max)), [m, v, max])
     }
 }

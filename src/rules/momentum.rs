@@ -1,5 +1,5 @@
 use crate::{
-    Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options, prepare::Common,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options, prepare::Common,
     velocity::Coefficients,
 };
 
@@ -137,8 +137,8 @@ struct Heavy(Coefficients);
 
 impl Kernel<1> for Heavy {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [v]: [L; 1]) -> (L, [L; 1]) {
-        let (p, v) = self.0.follow(p, g, v);
-        (p, [v])
+    fn update<L: Lane>(self, _: L, g: L, [v]: [L; 1]) -> (Change<L>, [L; 1]) {
+        let (change, v) = self.0.follow(g, v);
+        (Change::By(change), [v])
     }
 }

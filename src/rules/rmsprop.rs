@@ -1,5 +1,5 @@
 use crate::{
-    Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options, prepare::Common,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options, prepare::Common,
     velocity::Coefficients,
 };
 
@@ -134,7 +134,6 @@ impl Rule for RmsProp {
 
     fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
         let normalize = Normalize {
-            alpha: self.alpha as f32,
             rest: (1.0 - self.alpha) as f32,
             eps: self.eps as f32,
             eps_root: self.eps_root as f32,
@@ -152,18 +151,12 @@ impl Rule for RmsProp {
 
 #[derive(Clone, Copy)]
 struct Normalize {
-    alpha: f32,
     rest: f32,
     eps: f32,
     eps_root: f32,
 }
 
 impl Normalize {
-    #[inline(always)]
-    fn average<L: Lane>(self, average: L, x: L) -> L {
-        average * self.alpha + x * self.rest
-    }
-
     #[inline(always)]
     fn divide<L: Lane>(self, g: L, variance: L) -> L {
         g / ((variance + self.eps_root).sqrt() + self.eps)
@@ -184,9 +177,9 @@ struct Plain {
 
 impl Kernel<1> for Plain {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [square_avg]: [L; 1]) -> (L, [L; 1]) {
-        let square_avg = self.normalize.average(square_avg, g * g);
-        (p - self.normalize.divide(g * self.lr, square_avg), [square_avg])
+    fn update<L: Lane>(self, _: L, g: L, [square_avg]: [L; 1]) -> (Change<L>, [L; 1]) {
+        let square_avg = square_avg.lerp(g * g, self.normalize.rest);
+        (Change::By(self.normalize.divide(g * self.lr, square_avg)), [square_avg])
     }
 }
 
@@ -198,10 +191,11 @@ struct Centered {
 
 impl Kernel<2> for Centered {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [square_avg, grad_avg]: [L; 2]) -> (L, [L; 2]) {
-        let square_avg = self.normalize.average(square_avg, g * g);
-        let grad_avg = self.normalize.average(grad_avg, g);
-        (p - self.normalize.divide_centered(g * self.lr, square_avg, grad_avg), [square_avg, grad_avg])
+    fn update<L: Lane>(self, _: L, g: L, [square_avg, grad_avg]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let square_avg = square_avg.lerp(g * g, self.normalize.rest);
+        let grad_avg = grad_avg.lerp(g, self.normalize.rest);
+        let change = self.normalize.divide_centered(g * self.lr, square_avg, grad_avg);
+        (Change::By(change), [square_avg, grad_avg])
     }
 }
 
@@ -213,10 +207,10 @@ struct Heavy {
 
 impl Kernel<2> for Heavy {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [square_avg, v]: [L; 2]) -> (L, [L; 2]) {
-        let square_avg = self.normalize.average(square_avg, g * g);
-        let (p, v) = self.velocity.follow(p, self.normalize.divide(g, square_avg), v);
-        (p, [square_avg, v])
+    fn update<L: Lane>(self, _: L, g: L, [square_avg, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let square_avg = square_avg.lerp(g * g, self.normalize.rest);
+        let (change, v) = self.velocity.follow(self.normalize.divide(g, square_avg), v);
+        (Change::By(change), [square_avg, v])
     }
 }
 
@@ -228,11 +222,11 @@ struct HeavyCentered {
 
 impl Kernel<3> for HeavyCentered {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [square_avg, v, grad_avg]: [L; 3]) -> (L, [L; 3]) {
-        let square_avg = self.normalize.average(square_avg, g * g);
-        let grad_avg = self.normalize.average(grad_avg, g);
+    fn update<L: Lane>(self, _: L, g: L, [square_avg, v, grad_avg]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let square_avg = square_avg.lerp(g * g, self.normalize.rest);
+        let grad_avg = grad_avg.lerp(g, self.normalize.rest);
         let u = self.normalize.divide_centered(g, square_avg, grad_avg);
-        let (p, v) = self.velocity.follow(p, u, v);
-        (p, [square_avg, v, grad_avg])
+        let (change, v) = self.velocity.follow(u, v);
+        (Change::By(change), [square_avg, v, grad_avg])
     }
 }

@@ -1,4 +1,4 @@
-use crate::{Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
 
 rule_options! {
     /// Stochastic gradient descent: a step against the gradient.
@@ -77,7 +77,7 @@ struct Descend {
 
 impl Kernel<0> for Descend {
     #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
-        (p - g * self.lr, [])
+    fn update<L: Lane>(self, _: L, g: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
+        (Change::By(g * self.lr), [])
     }
 }
