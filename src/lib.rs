@@ -63,3 +63,8 @@ pub use {
     step::{init_state, step},
     velocity::Velocity,
 };
+
+/// The examples in README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -106,6 +106,7 @@ pub(crate) struct Common {
 impl Common {
     pub(crate) const NONE: Self = Self { weight_decay: 0.0, decay: Decay::Coupled, maximize: false };
 
+    /// Keras has it for every rule, and off (at 0) by default.
     pub(crate) const fn decoupled(weight_decay: f64) -> Self {
         Self { weight_decay, decay: Decay::Decoupled, ..Self::NONE }
     }

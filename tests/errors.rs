@@ -158,8 +158,6 @@ fn a_long_unknown_name_is_cut_between_characters() {
 fn contradictions() {
     let conflict =
         |result: Result<(), Error>| assert!(matches!(result, Err(Error::Conflict { .. })), "{result:?}");
-    conflict(Momentum::burn().nesterov(true).map(drop));
-    conflict(Momentum::torch().nesterov(true).unwrap().dampening(0.1).map(drop));
     conflict(Momentum::burn().velocity(Velocity::Average).map(drop));
     conflict(Momentum::keras().dampening(0.1).map(drop));
     conflict(RmsProp::torch().nesterov(true).map(drop));

@@ -99,6 +99,8 @@ fn dampening_spares_the_first_step() -> Result<(), Error> {
     assert_fork((&whole, &[0.9, 0.71]), (&damped, &[0.9, 0.76]));
     assert_close(&state, &[1.4]);
     assert_close(&run(Momentum::burn().lr(0.1)?, &[1.0, 1.0]).1, &[1.8]);
+    // Nesterov's look-ahead takes the whole gradient, as in burn: .9*1 + 1, then .9*1.4 + 1.
+    assert_close(&run(rule.dampening(0.5)?.nesterov(true)?, &[1.0, 1.0]).0, &[0.81, 0.584]);
     Ok(())
 }
 

@@ -50,7 +50,7 @@ impl Adadelta {
     /// As `keras.optimizers.Adadelta`.
     #[must_use]
     pub const fn keras() -> Self {
-        Self { lr: 1e-3, rho: 0.95, eps: 1e-7, common: Common::NONE }
+        Self { lr: 1e-3, rho: 0.95, eps: 1e-7, common: Common::decoupled(0.0) }
     }
 
     /// As `optax.adadelta`.

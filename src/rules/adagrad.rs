@@ -64,13 +64,20 @@ impl AdaGrad {
     /// As `keras.optimizers.Adagrad`.
     #[must_use]
     pub const fn keras() -> Self {
-        Self { lr: 1e-3, initial_accumulator_value: 0.1, eps: 0.0, eps_root: 1e-7, ..Self::torch() }
+        Self {
+            lr: 1e-3,
+            initial_accumulator_value: 0.1,
+            eps: 0.0,
+            eps_root: 1e-7,
+            common: Common::decoupled(0.0),
+            ..Self::torch()
+        }
     }
 
     /// As `optax.adagrad`.
     #[must_use]
     pub const fn optax() -> Self {
-        Self { rest_at_zero_sum: true, ..Self::keras() }
+        Self { rest_at_zero_sum: true, common: Common::NONE, ..Self::keras() }
     }
 }
 

@@ -21,12 +21,11 @@ rule_options! {
     ///
     /// **Defaults**: momentum 0.9 in every preset (the frameworks' own default is 0, which is
     /// [`Sgd`](crate::Sgd)); [`torch`](Momentum::torch) lr 0.001, dampening 0, velocity `sum`;
-    /// [`keras`](Momentum::keras) lr 0.01, velocity `lr-inside-negative`; [`optax`](Momentum::optax) as torch (optax
+    /// [`keras`](Momentum::keras) lr 0.01, velocity `lr-inside-negative`, decoupled decay; [`optax`](Momentum::optax) as torch (optax
     /// has no default lr); [`burn`](Momentum::burn) lr 0.001 (burn has none), dampening 0.1;
     /// [`textbook`](Momentum::textbook) lr 0.01, velocity `lr-inside`.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, dampening with another velocity than `sum`,
-    /// and dampening with Nesterov, as PyTorch does.
+    /// **Errors**: a setter refuses what is outside an option's domain, and dampening with another velocity than `sum`.
     ///
     /// ```
     /// use gradstep::{Momentum, step};
@@ -42,8 +41,10 @@ rule_options! {
     /// al., "On the importance of initialization and momentum in deep learning", 2013, for Nesterov's form.
     ///
     /// **Where frameworks differ**: in where the learning rate stands, which shows as soon as it changes; in the sign
-    /// of the state, which shows when a checkpoint crosses over; in the first step under dampening. One textbook
-    /// prints `v = momentum*v + lr*g; p = p + v`: that is a misprint, and climbs. The sign must be minus.
+    /// of the state, which shows when a checkpoint crosses over; in the first step under dampening; in what
+    /// `weight_decay` means (Keras decouples it). PyTorch refuses Nesterov with dampening; burn takes it, and so does
+    /// this crate. One textbook prints `v = momentum*v + lr*g; p = p + v`: that is a misprint, and climbs. The sign must
+    /// be minus.
     pub struct Momentum = "momentum" {
         /// Learning rate.
         lr: f64 => NonNegative,
@@ -76,7 +77,12 @@ impl Momentum {
     /// As `keras.optimizers.SGD(momentum=0.9)`.
     #[must_use]
     pub const fn keras() -> Self {
-        Self { lr: 1e-2, velocity: Velocity::LrInsideNegative, ..Self::torch() }
+        Self {
+            lr: 1e-2,
+            velocity: Velocity::LrInsideNegative,
+            common: Common::decoupled(0.0),
+            ..Self::torch()
+        }
     }
 
     /// As `optax.sgd(momentum=0.9)`.
@@ -98,15 +104,8 @@ impl Momentum {
     }
 
     fn contradiction(&self) -> Option<&'static str> {
-        if self.dampening == 0.0 {
-            None
-        } else if self.nesterov {
-            Some("nesterov excludes dampening: set dampening to 0 first")
-        } else if self.velocity != Velocity::Sum {
-            Some("dampening belongs to the velocity \"sum\" alone: set dampening to 0 first")
-        } else {
-            None
-        }
+        let stray = self.dampening != 0.0 && self.velocity != Velocity::Sum;
+        stray.then_some("dampening belongs to the velocity \"sum\" alone")
     }
 }
 

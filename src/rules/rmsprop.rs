@@ -89,13 +89,21 @@ impl RmsProp {
     /// As `keras.optimizers.RMSprop`.
     #[must_use]
     pub const fn keras() -> Self {
-        Self { lr: 1e-3, alpha: 0.9, eps: 0.0, eps_root: 1e-7, velocity: Velocity::LrInside, ..Self::torch() }
+        Self {
+            lr: 1e-3,
+            alpha: 0.9,
+            eps: 0.0,
+            eps_root: 1e-7,
+            velocity: Velocity::LrInside,
+            common: Common::decoupled(0.0),
+            ..Self::torch()
+        }
     }
 
     /// As `optax.rmsprop`.
     #[must_use]
     pub const fn optax() -> Self {
-        Self { eps_root: 1e-8, velocity: Velocity::LrInsideNegative, ..Self::keras() }
+        Self { eps_root: 1e-8, velocity: Velocity::LrInsideNegative, common: Common::NONE, ..Self::keras() }
     }
 
     /// As `dfdx::optim::RMSprop`.

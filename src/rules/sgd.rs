@@ -25,7 +25,8 @@ rule_options! {
     ///
     /// **Paper**: Robbins and Monro, "A Stochastic Approximation Method", 1951.
     ///
-    /// **Where frameworks differ**: not here. With momentum they do: see [`Momentum`](crate::Momentum).
+    /// **Where frameworks differ**: Keras decouples `weight_decay`, which for this rule alone is the same algebra. With
+    /// momentum they part: see [`Momentum`](crate::Momentum).
     pub struct Sgd = "sgd" {
         /// Learning rate.
         lr: f64 => NonNegative,
@@ -42,7 +43,7 @@ impl Sgd {
     /// As `keras.optimizers.SGD` without momentum.
     #[must_use]
     pub const fn keras() -> Self {
-        Self { lr: 1e-2, common: Common::NONE }
+        Self { lr: 1e-2, common: Common::decoupled(0.0) }
     }
 
     /// As `optax.sgd` without momentum.
