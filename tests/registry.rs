@@ -63,7 +63,7 @@ fn the_other_places_walk_the_registry() {
         "tests/common/mod.rs",
         "benches/step/main.rs",
         "fuzz/fuzz_targets/backends.rs",
-        "examples/digits/main.rs",
+        "examples/digits/args.rs",
     ] {
         assert!(
             read(file).contains("AnyRule::NAMES"),

@@ -1,0 +1,126 @@
+//! The command line, and what it makes of the rules.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use gradstep::{
+    AnyRule, Error,
+    train::{Batch, Plan},
+};
+
+/// Learning rates that suit this network and batches of 32. A rule that is not here gets the default of its preset.
+const LEARNING_RATES: &[(&str, f64)] = &[
+    ("sgd", 0.2),
+    ("momentum", 0.05),
+    ("adagrad", 0.1),
+    ("rmsprop", 0.003),
+    ("adadelta", 2.0),
+    ("adam", 0.005),
+    ("adamw", 0.005),
+];
+
+/// Trains a small network on handwritten digits with each rule, and draws how the losses fall.
+#[derive(Debug, Parser)]
+#[command(name = "digits", after_help = format!("The rules: {}", AnyRule::NAMES.join(", ")))]
+pub struct Args {
+    /// A rule to train with, or `all`; more with commas, or by repeating the option
+    #[arg(long = "rule", value_name = "NAME", default_value = ALL, value_delimiter = ',', value_parser = rule_name)]
+    names: Vec<String>,
+
+    /// The learning rate for all rules, instead of one that suits each
+    #[arg(long, allow_negative_numbers = true)]
+    lr: Option<f64>,
+
+    /// How many times to pass over the training samples
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: u32,
+
+    /// How many samples a step is taken over
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+
+    /// What the first weights and the order of the samples are drawn from
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// Where to write the picture of the loss curves, an SVG
+    #[arg(long, value_name = "FILE", default_value = "target/digits.svg")]
+    pub out: PathBuf,
+
+    /// Show no progress bars
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+const ALL: &str = "all";
+
+impl Args {
+    /// The chosen rules, in the order of the registry.
+    pub fn rules(&self) -> Result<Vec<AnyRule>, Error> {
+        let chosen = |name: &&&str| self.names.iter().any(|chosen| chosen == ALL || chosen == **name);
+        AnyRule::NAMES.iter().filter(chosen).map(|name| self.rule(name)).collect()
+    }
+
+    fn rule(&self, name: &str) -> Result<AnyRule, Error> {
+        let mut rule = AnyRule::named(name)?;
+        if let Some(lr) = self.lr.or_else(|| suitable_lr(name)) {
+            rule.set("lr", lr)?;
+        }
+        Ok(rule)
+    }
+
+    pub fn plan(&self) -> Plan {
+        Plan { batch: Batch::Mini(self.batch), seed: self.seed, epochs: self.epochs, ..Plan::default() }
+    }
+}
+
+fn suitable_lr(name: &str) -> Option<f64> {
+    LEARNING_RATES.iter().find(|(rule, _)| *rule == name).map(|&(_, lr)| lr)
+}
+
+fn rule_name(text: &str) -> Result<String, Error> {
+    if text != ALL {
+        AnyRule::named(text)?;
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use gradstep::{Rule as _, Value};
+
+    use super::*;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn all_rules_are_the_default() {
+        let rules = Args::parse_from(["digits"]).rules().unwrap();
+        assert!(rules.iter().map(|rule| rule.name()).eq(AnyRule::NAMES.iter().copied()));
+    }
+
+    #[test]
+    fn rules_can_be_chosen_and_given_a_learning_rate() {
+        let args = Args::parse_from(["digits", "--rule", "adamw,sgd", "--rule", "sgd", "--lr", "0.5"]);
+        let rules = args.rules().unwrap();
+        assert!(rules.iter().map(|rule| rule.name()).eq(["sgd", "adamw"]));
+        assert!(rules.iter().all(|rule| rule.get("lr") == Some(Value::Number(0.5))));
+    }
+
+    #[test]
+    fn the_crate_says_what_is_wrong() {
+        let refusal = Args::try_parse_from(["digits", "--rule", "adan"]).unwrap_err();
+        assert!(refusal.to_string().contains(r#"there is no rule "adan"; there are sgd,"#));
+        let refusal = Args::parse_from(["digits", "--lr", "-1"]).rules().unwrap_err();
+        assert!(matches!(refusal, Error::OutOfRange { option: "lr", .. }));
+    }
+
+    #[test]
+    fn every_suitable_learning_rate_is_of_a_rule() {
+        assert!(LEARNING_RATES.iter().all(|(name, _)| AnyRule::NAMES.contains(name)));
+    }
+}
