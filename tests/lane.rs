@@ -1,0 +1,114 @@
+//! What each operation of a lane means, over all pairs of awkward values, on every backend.
+
+mod common;
+
+use common::values::AWKWARD;
+use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Rule};
+
+const OPERATIONS: [&str; 15] = [
+    "a + b", "a - b", "a * b", "a / b", "a + 3", "a - 3", "a * 3", "a / 3", "-a", "sqrt", "abs", "max",
+    "min", "sign", "lerp",
+];
+
+/// Writes every operation's result into a state slice: `a` is the parameter, `b` the gradient.
+#[derive(Clone, Copy)]
+struct Operations;
+
+impl Kernel<15> for Operations {
+    #[inline(always)]
+    fn update<L: Lane>(self, a: L, b: L, _: [L; 15]) -> (Change<L>, [L; 15]) {
+        let results = [
+            a + b,
+            a - b,
+            a * b,
+            a / b,
+            a + 3.0,
+            a - 3.0,
+            a * 3.0,
+            a / 3.0,
+            -a,
+            a.sqrt(),
+            a.abs(),
+            a.max(b),
+            a.min(b),
+            a.sign(),
+            a.lerp(b, 0.25),
+        ];
+        (Change::To(L::select(a.le(b), a.splat(1.0), a.splat(2.0))), results)
+    }
+}
+
+impl Rule for Operations {
+    fn name(&self) -> &'static str {
+        "operations"
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &OPERATIONS
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+        visitor.visit(*self)
+    }
+}
+
+/// The documentation of `Lane`, written out.
+#[allow(clippy::neg_multiply, reason = "a negation that is not the one under test")]
+fn meaning(a: f32, b: f32) -> [f32; 15] {
+    let max = if a < b { b } else { a };
+    let min = if b < a { b } else { a };
+    let sign = if a > 0.0 {
+        1.0
+    } else if a < 0.0 {
+        -1.0
+    } else {
+        0.0
+    };
+    let lerp = (a - a * 0.25) + b * 0.25;
+    let negative = f32::from_bits(a.to_bits() ^ (1 << 31));
+    let abs = f32::from_bits(a.to_bits() & !(1 << 31));
+    [
+        a + b,
+        a - b,
+        a * b,
+        a / b,
+        a + 3.0,
+        a - 3.0,
+        a * 3.0,
+        a / 3.0,
+        negative,
+        a.sqrt(),
+        abs,
+        max,
+        min,
+        sign,
+        lerp,
+    ]
+}
+
+fn same(x: f32, y: f32) -> bool {
+    x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan())
+}
+
+#[test]
+fn every_operation_on_every_backend() {
+    let pairs = || AWKWARD.iter().flat_map(|&a| AWKWARD.iter().map(move |&b| (a, b)));
+    let (a, b): (Vec<f32>, Vec<f32>) = pairs().unzip();
+    for backend in Backend::available() {
+        let mut params = a.clone();
+        let mut results = vec![vec![0.0; a.len()]; OPERATIONS.len()];
+        let mut slices: Vec<&mut [f32]> = results.iter_mut().map(Vec::as_mut_slice).collect();
+        backend.step(&Operations, 1, &mut params, &b, &mut slices).unwrap();
+        for (i, (a, b)) in pairs().enumerate() {
+            for ((found, expected), operation) in results.iter().zip(meaning(a, b)).zip(OPERATIONS) {
+                assert!(
+                    same(found[i], expected),
+                    "{backend}: {operation} of {a:e} and {b:e} is {}",
+                    found[i]
+                );
+            }
+            // A comparison with NaN is false, and so selects the second.
+            assert_eq!(params[i], if a <= b { 1.0 } else { 2.0 }, "{backend}: {a:e} <= {b:e}");
+        }
+    }
+}
