@@ -16,7 +16,7 @@
 
 use std::{error::Error, iter::zip};
 
-use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Rule, init_state};
+use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Rule, Workers, init_state};
 
 /// The rule.
 #[derive(Clone, Copy)]
@@ -78,6 +78,7 @@ impl Run {
     fn on(backend: Backend, threads: Threads, target: &[f32]) -> Result<Self, gradstep::Error> {
         let (mut params, mut grads, mut exp_avg) = (vec![0.0; LEN], vec![0.0; LEN], vec![0.0; LEN]);
         init_state(&RULE, &mut [&mut exp_avg])?;
+        let workers = Workers::rayon().backend(backend);
         for step in 1..=STEPS {
             for (g, (p, t)) in zip(&mut grads, zip(&params, target)) {
                 *g = p - t;
@@ -85,7 +86,7 @@ impl Run {
             let state: &mut [&mut [f32]] = &mut [&mut exp_avg];
             match threads {
                 Threads::One => backend.step(&RULE, step, &mut params, &grads, state)?,
-                Threads::All => backend.par_step(&RULE, step, &mut params, &grads, state)?,
+                Threads::All => workers.step(&RULE, step, &mut params, &grads, state)?,
             }
         }
         Ok(Self { params, exp_avg })

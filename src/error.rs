@@ -17,6 +17,24 @@ pub enum Error {
         /// The number of elements in the slice.
         found: usize,
     },
+    /// A slice of one tensor among several does not have one element for each parameter.
+    TensorLength {
+        /// The tensor: `"#3"`, counted from 0, in a list, or else its name.
+        tensor: Name,
+        /// `"params"`, `"grads"`, or the name of a state slice.
+        slice: &'static str,
+        /// The number of parameters.
+        expected: usize,
+        /// The number of elements in the slice.
+        found: usize,
+    },
+    /// More state slices than a [`Tensor`](crate::Tensor) holds.
+    TooManySlices {
+        /// How many were given.
+        found: usize,
+        /// How many it holds.
+        most: usize,
+    },
     /// The rule needs another number of state slices.
     StateCount {
         /// The rule's name.
@@ -75,6 +93,42 @@ pub enum Error {
         /// What would have been taken.
         expected: Kind,
     },
+    /// Two parameters were given the same name.
+    DuplicateName {
+        /// The name.
+        name: Name,
+    },
+    /// The optimizer has no parameter of this name, or none with this number.
+    UnknownParam {
+        /// The name, or `"#3"` for a number that another optimizer gave out.
+        name: Name,
+    },
+    /// The optimizer has no group with this number.
+    UnknownGroup {
+        /// The number.
+        group: usize,
+    },
+    /// A parameter was passed twice in one step. Tied weights are one parameter: add up their gradients.
+    PassedTwice {
+        /// The parameter's name.
+        name: Name,
+    },
+    /// A rule with other state cannot take the place of a group's rule.
+    OtherState {
+        /// The names of the state slices that the group has.
+        present: &'static [&'static str],
+        /// Those that the new rule needs.
+        needed: &'static [&'static str],
+    },
+    /// Saved state lacks a slice that the rule has, or has one that the rule lacks.
+    SavedState {
+        /// The parameter's name.
+        param: Name,
+        /// The name of the slice.
+        slice: Name,
+        /// The names of the slices that the rule has.
+        expected: &'static [&'static str],
+    },
     /// No rule is registered under this name.
     UnknownRule {
         /// The name that was asked for.
@@ -101,6 +155,18 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Says which tensor a length is about.
+    pub(crate) fn of_tensor(self, name: impl FnOnce() -> Name) -> Self {
+        match self {
+            Self::Length { slice, expected, found } => {
+                Self::TensorLength { tensor: name(), slice, expected, found }
+            }
+            other => other,
+        }
+    }
+}
+
 impl core::error::Error for Error {}
 
 impl fmt::Display for Error {
@@ -108,6 +174,15 @@ impl fmt::Display for Error {
         match *self {
             Self::Length { slice, expected, found } => {
                 write!(f, "{slice} has {found} elements where there are {expected} parameters")
+            }
+            Self::TensorLength { tensor, slice, expected, found } => {
+                write!(
+                    f,
+                    "tensor {tensor}: {slice} has {found} elements where there are {expected} parameters"
+                )
+            }
+            Self::TooManySlices { found, most } => {
+                write!(f, "{found} state slices were given, and a tensor holds at most {most}")
             }
             Self::StateCount { rule, expected, found } => {
                 write!(f, "{rule} needs {} state slices (", expected.len())?;
@@ -126,6 +201,22 @@ impl fmt::Display for Error {
             Self::UnknownOption { rule, option } => write!(f, "{rule} has no option {option}"),
             Self::WrongValue { rule, option, found, expected } => {
                 write!(f, "{rule}: {option} takes {expected}, and was given {found}")
+            }
+            Self::DuplicateName { name } => write!(f, "there is a parameter {name} already"),
+            Self::UnknownParam { name } => write!(f, "the optimizer has no parameter {name}"),
+            Self::UnknownGroup { group } => write!(f, "the optimizer has no group {group}"),
+            Self::PassedTwice { name } => write!(f, "parameter {name} was passed twice in one step"),
+            Self::OtherState { present, needed } => {
+                f.write_str("the group's state is (")?;
+                list(f, present)?;
+                f.write_str(") and the rule needs (")?;
+                list(f, needed)?;
+                f.write_str(")")
+            }
+            Self::SavedState { param, slice, expected } => {
+                write!(f, "parameter {param}: {slice} is missing or superfluous, the state is (")?;
+                list(f, expected)?;
+                f.write_str(")")
             }
             Self::UnknownRule { name } => {
                 write!(f, "there is no rule {name}; there are ")?;

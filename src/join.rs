@@ -1,116 +1,119 @@
-//! Fork and join over ranges of one large slice: the only file that knows rayon.
+//! Who else works on a step: nobody, rayon, or the host's own threads. The only file that knows rayon.
 
-use crate::{
-    Backend, Error, Kernel, KernelVisitor, Prepare, Rule,
-    step::{Slices, check, run},
-};
-
-/// A piece is cut at multiples of this many elements: a page of 4 KiB, so that no two threads write one cache line and
-/// the hardware's prefetchers, which stop at pages, lose nothing.
-const PIECE_UNIT: usize = 1024;
-
-/// Below this many elements for each thread a fork costs more than it saves: measured, see the benchmark `par_step`.
-const MIN_PIECE: usize = 32 * PIECE_UNIT;
-
-/// [`step()`](crate::step()) on all threads of the current rayon pool, with the same bits. For one large slice: below
-/// some 64 K elements it is the serial step.
+/// Calls a piece of work on several threads at once.
 ///
-/// # Errors
-/// As [`step()`](crate::step()).
+/// This is all that a host has to supply to have its own pool step a model. A step hands out its parts itself, to
+/// whichever call asks next, so that it does not matter how many calls there are, when they start, or whether some
+/// never do: threads that come late find less to do, and the caller's thread does what is left.
 ///
 /// ```
-/// use gradstep::{Sgd, par_step};
+/// use gradstep::Join;
 ///
-/// let mut params = vec![1.0; 1_000_000];
-/// let grads = vec![0.5; 1_000_000];
-/// par_step(&Sgd::torch().lr(1.0)?, 1, &mut params, &grads, &mut [])?;
-/// assert!(params.iter().all(|&p| p == 0.5));
-/// # Ok::<(), gradstep::Error>(())
+/// /// A pool that starts its threads anew each time: correct, and slow.
+/// struct Scoped(usize);
+///
+/// impl Join for Scoped {
+///     fn threads(&self) -> usize {
+///         self.0
+///     }
+///
+///     fn join(&self, work: &(dyn Fn() + Sync)) {
+///         std::thread::scope(|scope| {
+///             for _ in 1..self.0 {
+///                 scope.spawn(work);
+///             }
+///             work();
+///         });
+///     }
+/// }
 /// ```
-pub fn par_step<R: Rule>(
-    rule: &R,
-    step: u64,
-    params: &mut [f32],
-    grads: &[f32],
-    state: &mut [&mut [f32]],
-) -> Result<(), Error> {
-    Backend::detect().par_step(rule, step, params, grads, state)
+pub trait Join: Sync {
+    /// How many threads there are, the caller's included. The parts are sized by it; 1 means a serial step.
+    fn threads(&self) -> usize;
+
+    /// Calls `work` on the caller's thread and on as many others as are free, and returns when all calls have.
+    fn join(&self, work: &(dyn Fn() + Sync));
 }
 
-impl Backend {
-    /// [`par_step`] on this backend.
-    ///
-    /// # Errors
-    /// As [`step()`](crate::step()).
-    pub fn par_step<R: Rule>(
-        self,
-        rule: &R,
-        step: u64,
-        params: &mut [f32],
-        grads: &[f32],
-        state: &mut [&mut [f32]],
-    ) -> Result<(), Error> {
-        check(rule, step, params, grads, state)?;
-        rule.with_kernel(step, Parallel { backend: self, rule, params, grads, state })
+/// The caller's thread alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Serial;
+
+impl Join for Serial {
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        work();
     }
 }
 
-struct Parallel<'a, 'b, R> {
-    backend: Backend,
-    rule: &'a R,
-    params: &'a mut [f32],
-    grads: &'a [f32],
-    state: &'a mut [&'b mut [f32]],
-}
+impl<J: Join> Join for &J {
+    fn threads(&self) -> usize {
+        J::threads(self)
+    }
 
-impl<R: Rule> KernelVisitor for Parallel<'_, '_, R> {
-    type Output = Result<(), Error>;
-
-    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Self::Output {
-        let slices = Slices::new(self.rule, self.params, self.grads, self.state)?;
-        let piece = piece_len(slices.params.len(), rayon::current_num_threads());
-        fork(self.backend, kernel, self.rule.prepare(), piece, slices);
-        Ok(())
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        J::join(self, work);
     }
 }
 
-/// How many elements each of `threads` gets of `len`.
-fn piece_len(len: usize, threads: usize) -> usize {
-    len.div_ceil(threads).next_multiple_of(PIECE_UNIT).max(MIN_PIECE)
-}
+/// Rayon's current pool: the one in which the calling thread works, or else the global one.
+///
+/// A caller from outside the pool works along instead of sleeping until it is woken. It costs rayon one small
+/// allocation for each further thread; inside the pool (`pool.install`) a step allocates nothing.
+#[cfg(feature = "rayon")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rayon;
 
-/// Spawns all pieces but the last, which the calling thread steps itself: a caller from outside the pool would
-/// otherwise sleep until it is woken, which takes longer than many a step.
-fn fork<K: Kernel<N>, const N: usize>(
-    backend: Backend,
-    kernel: K,
-    prepare: Prepare,
-    piece: usize,
-    mut slices: Slices<'_, N>,
-) {
-    if slices.params.len() <= piece {
-        return run(backend, kernel, prepare, slices);
+#[cfg(feature = "rayon")]
+impl Join for Rayon {
+    fn threads(&self) -> usize {
+        rayon::current_num_threads()
     }
-    rayon::in_place_scope(|scope| {
-        while slices.params.len() > piece {
-            let (first, rest) = slices.split_at(piece);
-            scope.spawn(move |_| run(backend, kernel, prepare, first));
-            slices = rest;
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        if rayon::current_thread_index().is_some() {
+            fan_out(self.threads(), work);
+        } else {
+            rayon::in_place_scope(|scope| spawn_and_work(scope, self.threads(), work));
         }
-        run(backend, kernel, prepare, slices);
-    });
+    }
 }
 
-impl<'a, const N: usize> Slices<'a, N> {
-    fn split_at(self, mid: usize) -> (Self, Self) {
-        let (params, params_rest) = self.params.split_at_mut(mid);
-        let (grads, grads_rest) = self.grads.split_at(mid);
-        let mut halves = self.state.map(|slice| slice.split_at_mut(mid));
-        let state = halves.each_mut().map(|(first, _)| core::mem::take(first));
-        let state_rest = halves.map(|(_, rest)| rest);
-        (
-            Slices { params, grads, state },
-            Slices { params: params_rest, grads: grads_rest, state: state_rest },
-        )
+/// A given rayon pool.
+#[cfg(feature = "rayon")]
+impl Join for rayon::ThreadPool {
+    fn threads(&self) -> usize {
+        self.current_num_threads()
+    }
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        if self.current_thread_index().is_some() {
+            fan_out(self.threads(), work);
+        } else {
+            self.in_place_scope(|scope| spawn_and_work(scope, self.threads(), work));
+        }
+    }
+}
+
+/// From outside the pool. The caller is one of the `threads`.
+#[cfg(feature = "rayon")]
+fn spawn_and_work<'scope>(scope: &rayon::Scope<'scope>, threads: usize, work: &'scope (dyn Fn() + Sync)) {
+    for _ in 1..threads {
+        scope.spawn(|_| work());
+    }
+    work();
+}
+
+/// From inside the pool: offers halves to idle threads, and takes back what none of them took.
+#[cfg(feature = "rayon")]
+fn fan_out(threads: usize, work: &(dyn Fn() + Sync)) {
+    if threads <= 1 {
+        work();
+    } else {
+        let half = threads / 2;
+        rayon::join(|| fan_out(threads - half, work), || fan_out(half, work));
     }
 }

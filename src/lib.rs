@@ -31,38 +31,51 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
 mod backend;
 mod error;
-#[cfg(feature = "rayon")]
 mod join;
 mod lane;
 mod math;
+#[cfg(feature = "alloc")]
+mod optimizer;
 mod options;
 mod prepare;
 mod registry;
 mod rule;
 mod rules;
+mod run;
+#[cfg(feature = "std")]
+mod share;
 mod step;
 mod sweep;
+mod tensor;
 pub mod train;
 mod velocity;
+mod workers;
 
-#[cfg(feature = "rayon")]
-pub use join::par_step;
+#[cfg(feature = "alloc")]
+pub use optimizer::{GroupId, Optimizer, Param, ParamId, Report, SavedParam};
 pub use {
     backend::Backend,
     error::{Error, Name},
+    join::{Join, Serial},
     lane::Lane,
     options::{Domain, Kind, OptionInfo, Options, Value},
     prepare::{Decay, Prepare, Shrink},
     rule::{Change, Kernel, KernelVisitor, Rule},
     rules::*,
     step::{init_state, step},
+    tensor::Tensor,
     velocity::Velocity,
+    workers::Workers,
 };
+#[cfg(feature = "rayon")]
+pub use {join::Rayon, step::par_step};
 
 /// The examples in README.md are tests.
 #[cfg(doctest)]

@@ -131,7 +131,7 @@ pub struct OptionInfo {
 /// The hyper-parameters of a rule, reached by name. Their setters are methods of each rule.
 pub trait Options: Sized {
     /// All options, in the order in which the rule's documentation gives them.
-    const OPTIONS: &'static [OptionInfo];
+    fn options(&self) -> &'static [OptionInfo];
 
     /// Sets one option.
     ///
@@ -277,15 +277,17 @@ macro_rules! rule_options {
         }
 
         impl $crate::Options for $Rule {
-            const OPTIONS: &'static [$crate::OptionInfo] = &[$(
-                $crate::OptionInfo {
-                    name: stringify!($field),
-                    kind: $crate::options::rule_options!(@kind $ty $(=> $domain)?),
-                }
-            ),*];
+            fn options(&self) -> &'static [$crate::OptionInfo] {
+                &[$(
+                    $crate::OptionInfo {
+                        name: stringify!($field),
+                        kind: $crate::options::rule_options!(@kind $ty $(=> $domain)?),
+                    }
+                ),*]
+            }
 
             fn set<'a>(&mut self, option: &str, value: impl Into<$crate::Value<'a>>) -> Result<(), $crate::Error> {
-                let info = $crate::options::find(Self::NAME, Self::OPTIONS, option)?;
+                let info = $crate::options::find(Self::NAME, self.options(), option)?;
                 let value = value.into();
                 *self = match option {
                     $(stringify!($field) => {

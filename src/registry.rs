@@ -74,7 +74,7 @@ macro_rules! registry {
             #[must_use]
             pub fn options(&self) -> &'static [$crate::OptionInfo] {
                 match self {
-                    $(Self::$Variant(_) => <$Rule as $crate::Options>::OPTIONS,)*
+                    $(Self::$Variant(rule) => $crate::Options::options(rule),)*
                 }
             }
 
@@ -94,6 +94,20 @@ macro_rules! registry {
                 match self {
                     $(Self::$Variant(rule) => $crate::Options::get(rule, option),)*
                 }
+            }
+        }
+
+        impl $crate::Options for AnyRule {
+            fn options(&self) -> &'static [$crate::OptionInfo] {
+                self.options()
+            }
+
+            fn set<'a>(&mut self, option: &str, value: impl Into<$crate::Value<'a>>) -> Result<(), $crate::Error> {
+                self.set(option, value)
+            }
+
+            fn get(&self, option: &str) -> Option<$crate::Value<'static>> {
+                self.get(option)
             }
         }
 

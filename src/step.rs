@@ -1,12 +1,6 @@
 //! One step over slices that the caller owns.
 
-use crate::{
-    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink,
-    backend::Vectorized,
-    lane::Isa,
-    prepare::{Coupled, Decayed, Scaled},
-    sweep::sweep,
-};
+use crate::{Backend, Error, Rule, Workers};
 
 /// Takes one optimizer step, on the fastest backend of this machine.
 ///
@@ -20,7 +14,8 @@ use crate::{
 /// slices are fine. A NaN or an infinity in `grads` reaches its own element and no other.
 ///
 /// # Errors
-/// [`Error::StepZero`], [`Error::StateCount`] or [`Error::Length`]; nothing has changed then.
+/// [`Error::StepZero`], [`Error::StateCount`] or [`Error::Length`]; nothing has changed then. [`Error::KernelState`] and
+/// [`Error::TooManySlices`] are for faulty rules of the caller's own.
 ///
 /// ```
 /// use gradstep::{Adam, init_state, step};
@@ -50,11 +45,40 @@ pub fn step<R: Rule>(
 /// # Errors
 /// [`Error::StateCount`] where there are more or fewer slices than the rule has; nothing has changed then.
 pub fn init_state<R: Rule>(rule: &R, state: &mut [&mut [f32]]) -> Result<(), Error> {
-    check_count(rule, state.len())?;
+    let expected = rule.state();
+    if state.len() != expected.len() {
+        return Err(Error::StateCount { rule: rule.name(), expected, found: state.len() });
+    }
     for (slot, slice) in state.iter_mut().enumerate() {
         slice.fill(rule.initial(slot));
     }
     Ok(())
+}
+
+/// [`step()`] on all threads of the current rayon pool, with the same bits. For one large slice: a small one is stepped
+/// by the calling thread alone (see [`Workers::serial_below`]).
+///
+/// # Errors
+/// As [`step()`].
+///
+/// ```
+/// use gradstep::{Sgd, par_step};
+///
+/// let mut params = vec![1.0; 1_000_000];
+/// let grads = vec![0.5; 1_000_000];
+/// par_step(&Sgd::torch().lr(1.0)?, 1, &mut params, &grads, &mut [])?;
+/// assert!(params.iter().all(|&p| p == 0.5));
+/// # Ok::<(), gradstep::Error>(())
+/// ```
+#[cfg(feature = "rayon")]
+pub fn par_step<R: Rule>(
+    rule: &R,
+    step: u64,
+    params: &mut [f32],
+    grads: &[f32],
+    state: &mut [&mut [f32]],
+) -> Result<(), Error> {
+    Workers::rayon().step(rule, step, params, grads, state)
 }
 
 impl Backend {
@@ -70,107 +94,6 @@ impl Backend {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), Error> {
-        check(rule, step, params, grads, state)?;
-        rule.with_kernel(step, Serial { backend: self, rule, params, grads, state })
-    }
-}
-
-pub(crate) fn check<R: Rule>(
-    rule: &R,
-    step: u64,
-    params: &[f32],
-    grads: &[f32],
-    state: &[&mut [f32]],
-) -> Result<(), Error> {
-    if step == 0 {
-        return Err(Error::StepZero);
-    }
-    check_count(rule, state.len())?;
-    let slices = rule.state().iter().zip(state.iter().map(|slice| slice.len()));
-    for (&slice, found) in core::iter::once((&"grads", grads.len())).chain(slices) {
-        if found != params.len() {
-            return Err(Error::Length { slice, expected: params.len(), found });
-        }
-    }
-    Ok(())
-}
-
-fn check_count<R: Rule>(rule: &R, found: usize) -> Result<(), Error> {
-    let expected = rule.state();
-    if found == expected.len() {
-        Ok(())
-    } else {
-        Err(Error::StateCount { rule: rule.name(), expected, found })
-    }
-}
-
-/// The slices of one step, their number known at compile time.
-pub(crate) struct Slices<'a, const N: usize> {
-    pub(crate) params: &'a mut [f32],
-    pub(crate) grads: &'a [f32],
-    pub(crate) state: [&'a mut [f32]; N],
-}
-
-impl<'a, const N: usize> Slices<'a, N> {
-    /// Refuses a rule whose kernel takes another number of slices than the rule names.
-    pub(crate) fn new<R: Rule>(
-        rule: &R,
-        params: &'a mut [f32],
-        grads: &'a [f32],
-        state: &'a mut [&mut [f32]],
-    ) -> Result<Self, Error> {
-        let named = state.len();
-        let Ok(state) = <&mut [&mut [f32]; N]>::try_from(state) else {
-            return Err(Error::KernelState { rule: rule.name(), named, taken: N });
-        };
-        Ok(Self { params, grads, state: state.each_mut().map(|slice| &mut **slice) })
-    }
-}
-
-struct Serial<'a, 'b, R> {
-    backend: Backend,
-    rule: &'a R,
-    params: &'a mut [f32],
-    grads: &'a [f32],
-    state: &'a mut [&'b mut [f32]],
-}
-
-impl<R: Rule> KernelVisitor for Serial<'_, '_, R> {
-    type Output = Result<(), Error>;
-
-    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Self::Output {
-        let slices = Slices::new(self.rule, self.params, self.grads, self.state)?;
-        run(self.backend, kernel, self.rule.prepare(), slices);
-        Ok(())
-    }
-}
-
-/// Sweeps `kernel` over `slices`, on the calling thread.
-pub(crate) fn run<K: Kernel<N>, const N: usize>(
-    backend: Backend,
-    kernel: K,
-    prepare: Prepare,
-    slices: Slices<'_, N>,
-) {
-    let Prepare { scale, shrink } = prepare;
-    match shrink {
-        Shrink::Nothing => backend.run(Sweep { kernel: Scaled { kernel, scale }, slices }),
-        Shrink::L2(l2) => backend.run(Sweep { kernel: Coupled { kernel, scale, l2 }, slices }),
-        Shrink::Decay(decay) => backend.run(Sweep { kernel: Decayed { kernel, scale, decay }, slices }),
-    }
-}
-
-struct Sweep<'a, K, const N: usize> {
-    kernel: K,
-    slices: Slices<'a, N>,
-}
-
-impl<K: Kernel<N>, const N: usize> Vectorized for Sweep<'_, K, N> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Slices { params, grads, state } = self.slices;
-        sweep(isa, self.kernel, params, grads, state);
+        Workers::serial().backend(self).step(rule, step, params, grads, state)
     }
 }

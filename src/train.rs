@@ -20,7 +20,9 @@
 #[cfg(feature = "std")]
 use std::{vec, vec::Vec};
 
-use crate::{Domain, Error, Rule, init_state, math::sqrt, options::check_number, step};
+use crate::{
+    Domain, Error, Rule, Tensor, init_state, math::sqrt, options::check_number, run::check_rule, step,
+};
 
 /// How many samples a gradient is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +181,8 @@ pub fn minimize_in<R: Rule>(
     mut observe: impl FnMut(Epoch),
 ) -> Result<End, Error> {
     plan.check()?;
-    crate::step::check(rule, 1, params, workspace.grads, workspace.state)?;
+    check_rule(rule, 1)?;
+    Tensor::borrow(params, workspace.grads, workspace.state)?.check(rule)?;
     init_state(rule, workspace.state)?;
     let Workspace { grads, state, order } = workspace;
     for (place, sample) in order.iter_mut().zip(0..) {

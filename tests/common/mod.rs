@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 use gradstep::{
-    AnyRule, Change, Domain, Error, Kernel, KernelVisitor, Kind, OptionInfo, Rule, Shrink, Value,
+    AnyRule, Change, Domain, Error, Kernel, KernelVisitor, Kind, OptionInfo, Rule, Shrink, Value, Workers,
 };
 
 pub mod values;
@@ -150,7 +150,9 @@ impl Buffers {
 
     pub fn par_step(&mut self, backend: gradstep::Backend, rule: &impl Rule, step: u64) -> Result<(), Error> {
         let mut state: Vec<&mut [f32]> = self.state.iter_mut().map(Vec::as_mut_slice).collect();
-        backend.par_step(rule, step, &mut self.params, &self.grads, &mut state)
+        // Shared from the first byte on, so that short slices are as well.
+        let workers = Workers::rayon().backend(backend).serial_below(0);
+        workers.step(rule, step, &mut self.params, &self.grads, &mut state)
     }
 
     /// The step's meaning, element by element, sharing nothing with the crate but the kernel itself.

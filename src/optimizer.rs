@@ -1,0 +1,393 @@
+//! The state of a whole model: names, groups, counters, and one arena for all state slices.
+
+use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
+use core::ops::Range;
+
+use wide::{bytemuck, f32x16};
+
+use crate::{
+    AnyRule, Error, Join, Options, Rule, Tensor, Value, Workers,
+    error::Name,
+    run::{Program, check_rule},
+    tensor::Tag,
+};
+
+/// A cache line: what every state slice starts at a multiple of.
+type Line = f32x16;
+const LINE: usize = size_of::<Line>() / size_of::<f32>();
+
+/// An optimizer for a whole model: it owns the state, counts the steps, and steps all parameters in one call.
+///
+/// Parameters are registered by name and length; each belongs to a group, which has a rule with its own
+/// hyper-parameters. `R` is the type of the rules: [`AnyRule`] where they are chosen at run time.
+///
+/// A parameter that a step leaves out is skipped: its state and its counter stay. So one that joins late counts from
+/// its own first step, as in PyTorch.
+///
+/// ```
+/// use gradstep::{AdamW, AnyRule, Optimizer, Param, Workers};
+///
+/// let rule = AdamW::torch();
+/// let mut optimizer = Optimizer::new(AnyRule::AdamW(rule))?;
+/// let no_decay = optimizer.add_group(AnyRule::AdamW(rule.weight_decay(0.0)?))?;
+/// let weight_id = optimizer.register("layer.weight", 100)?;
+/// let bias_id = optimizer.register_in(no_decay, "layer.bias", 10)?;
+///
+/// let (mut weight, mut bias) = ([0.5; 100], [0.0; 10]);
+/// let report = optimizer.step(
+///     &Workers::rayon(),
+///     &mut [
+///         Param { id: weight_id, params: &mut weight, grads: Some(&[0.1; 100]) },
+///         Param { id: bias_id, params: &mut bias, grads: None },
+///     ],
+/// )?;
+/// assert_eq!((report.stepped, report.skipped, report.elements), (1, 1, 100));
+/// assert_eq!(optimizer.saved("layer.weight").unwrap().step, 1);
+/// # Ok::<(), gradstep::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Optimizer<R = AnyRule> {
+    groups: Vec<R>,
+    entries: Vec<Entry>,
+    by_name: BTreeMap<String, ParamId>,
+    /// The state of all parameters, in the order of their registration.
+    arena: Vec<Line>,
+    /// Empty between steps; kept for its allocation.
+    tensors: Vec<Tensor<'static>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    group: usize,
+    len: usize,
+    /// Where its state is in the arena, in lines: one slice after the other, each from a line of its own.
+    lines: Range<usize>,
+    step: u64,
+}
+
+impl Entry {
+    /// The distance from one state slice to the next, in elements.
+    fn stride(&self) -> usize {
+        lines(self.len) * LINE
+    }
+
+    /// Its state slices within `block`, which is its part of the arena.
+    fn slices<'a>(&self, block: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
+        let len = self.len;
+        block.chunks(self.stride()).map(move |slice| &slice[..len])
+    }
+
+    fn slices_mut<'a>(&self, block: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
+        let len = self.len;
+        block.chunks_mut(self.stride()).map(move |slice| &mut slice[..len])
+    }
+}
+
+/// How many lines a state slice takes; one even if it is empty, so that it can be told from no slice.
+fn lines(len: usize) -> usize {
+    len.div_ceil(LINE).max(1)
+}
+
+/// The number of a registered parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParamId(usize);
+
+/// The number of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(usize);
+
+/// A registered parameter in one step.
+#[derive(Debug)]
+pub struct Param<'a> {
+    /// Which.
+    pub id: ParamId,
+    /// Its values, as many as it was registered with.
+    pub params: &'a mut [f32],
+    /// Its gradient, of the same length; `None` skips it in this step.
+    pub grads: Option<&'a [f32]>,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How many parameters were stepped.
+    pub stepped: usize,
+    /// How many of the registered ones were not, for want of a gradient.
+    pub skipped: usize,
+    /// How many elements the stepped ones have together.
+    pub elements: usize,
+}
+
+/// The state of one parameter, as a checkpoint has it.
+#[derive(Clone, Debug)]
+pub struct SavedParam<'a, I> {
+    /// The parameter's name.
+    pub name: &'a str,
+    /// The number of steps that it has taken.
+    pub step: u64,
+    /// Its state slices under their names.
+    pub state: I,
+}
+
+impl<R: Rule> Optimizer<R> {
+    /// An optimizer whose first group, to which [`register`](Self::register) adds, has this rule.
+    ///
+    /// # Errors
+    /// [`Error::KernelState`] for a faulty rule of the caller's own.
+    pub fn new(rule: R) -> Result<Self, Error> {
+        check_rule(&rule, 1)?;
+        Ok(Self {
+            groups: Vec::from([rule]),
+            entries: Vec::new(),
+            by_name: BTreeMap::new(),
+            arena: Vec::new(),
+            tensors: Vec::new(),
+        })
+    }
+
+    /// The group that [`new`](Self::new) made.
+    pub const FIRST_GROUP: GroupId = GroupId(0);
+
+    /// Adds a group with a rule of its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn add_group(&mut self, rule: R) -> Result<GroupId, Error> {
+        check_rule(&rule, 1)?;
+        self.groups.push(rule);
+        Ok(GroupId(self.groups.len() - 1))
+    }
+
+    /// Registers a parameter of `len` elements in the first group.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateName`].
+    pub fn register(&mut self, name: &str, len: usize) -> Result<ParamId, Error> {
+        self.register_in(Self::FIRST_GROUP, name, len)
+    }
+
+    /// Registers a parameter of `len` elements in a group, at any time, and lays out its state.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateName`], [`Error::UnknownGroup`].
+    pub fn register_in(&mut self, group: GroupId, name: &str, len: usize) -> Result<ParamId, Error> {
+        let rule = *self.rule(group)?;
+        if self.by_name.contains_key(name) {
+            return Err(Error::DuplicateName { name: Name::of(name) });
+        }
+        let start = self.arena.len();
+        let end = start + rule.state().len() * lines(len);
+        let entry = Entry { name: name.to_owned(), group: group.0, len, lines: start..end, step: 0 };
+        self.arena.resize(end, Line::ZERO);
+        let block = bytemuck::cast_slice_mut(&mut self.arena[start..]);
+        for (slot, slice) in entry.slices_mut(block).enumerate() {
+            slice.fill(rule.initial(slot));
+        }
+        let id = ParamId(self.entries.len());
+        self.entries.push(entry);
+        self.by_name.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The number of a parameter by its name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParam`].
+    pub fn id(&self, name: &str) -> Result<ParamId, Error> {
+        self.by_name.get(name).copied().ok_or(Error::UnknownParam { name: Name::of(name) })
+    }
+
+    /// A group's rule.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`].
+    pub fn rule(&self, group: GroupId) -> Result<&R, Error> {
+        self.groups.get(group.0).ok_or(Error::UnknownGroup { group: group.0 })
+    }
+
+    /// Gives a group a rule with other hyper-parameters. State and counters stay.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], [`Error::OtherState`] for a rule whose state has other names; nothing has changed
+    /// then.
+    pub fn set_rule(&mut self, group: GroupId, rule: R) -> Result<(), Error> {
+        check_rule(&rule, 1)?;
+        let (present, needed) = (self.rule(group)?.state(), rule.state());
+        if present != needed {
+            return Err(Error::OtherState { present, needed });
+        }
+        self.groups[group.0] = rule;
+        Ok(())
+    }
+
+    /// Takes one step of every parameter that is given with a gradient, all in one fork and join, and counts it.
+    ///
+    /// The list may be in any order, and is sorted in place by registration. After the first step of a model nothing is
+    /// allocated.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParam`], [`Error::PassedTwice`], or [`Error::TensorLength`]; nothing has changed then.
+    pub fn step<J: Join>(&mut self, workers: &Workers<J>, params: &mut [Param<'_>]) -> Result<Report, Error> {
+        params.sort_unstable_by_key(|param| param.id);
+        self.check(params)?;
+        let mut tensors = recycle(core::mem::take(&mut self.tensors));
+        collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
+        // The groups one after the other, so that each needs one kernel.
+        tensors.sort_unstable_by_key(Tensor::tag);
+        workers.run(&Groups(&self.groups), &mut tensors);
+
+        let elements = tensors.iter().map(Tensor::len).sum();
+        self.tensors = recycle(tensors);
+        let mut stepped = 0;
+        for param in params.iter().filter(|param| param.grads.is_some()) {
+            self.entries[param.id.0].step += 1;
+            stepped += 1;
+        }
+        Ok(Report { stepped, skipped: self.entries.len() - stepped, elements })
+    }
+
+    /// `params` are sorted.
+    fn check(&self, params: &[Param<'_>]) -> Result<(), Error> {
+        for (place, param) in params.iter().enumerate() {
+            let unknown = Error::UnknownParam { name: Name::of(format_args!("#{}", param.id.0)) };
+            let entry = self.entries.get(param.id.0).ok_or(unknown)?;
+            let name = Name::of(&entry.name);
+            if place > 0 && params[place - 1].id == param.id {
+                return Err(Error::PassedTwice { name });
+            }
+            let grads = param.grads.map_or(entry.len, <[f32]>::len);
+            for (slice, found) in [("params", param.params.len()), ("grads", grads)] {
+                if found != entry.len {
+                    return Err(Error::TensorLength { tensor: name, slice, expected: entry.len, found });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of every parameter, in the order of registration: what a checkpoint has to hold.
+    pub fn save(&self) -> impl Iterator<Item = SavedParam<'_, impl Iterator<Item = (&'static str, &[f32])>>> {
+        self.entries.iter().map(|entry| {
+            let block = bytemuck::cast_slice(&self.arena[entry.lines.clone()]);
+            let state = self.groups[entry.group].state().iter().copied().zip(entry.slices(block));
+            SavedParam { name: &entry.name, step: entry.step, state }
+        })
+    }
+
+    /// The state of one parameter.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParam`].
+    pub fn saved(
+        &self,
+        name: &str,
+    ) -> Result<SavedParam<'_, impl Iterator<Item = (&'static str, &[f32])>>, Error> {
+        let unknown = Error::UnknownParam { name: Name::of(name) };
+        self.save().nth(self.id(name)?.0).ok_or(unknown)
+    }
+
+    /// Puts saved state in place, so that the next step is the one that an unbroken run would have taken, bit for bit.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParam`], [`Error::SavedState`] where slices are missing or superfluous,
+    /// [`Error::TensorLength`]; nothing has changed then.
+    pub fn load(&mut self, name: &str, step: u64, state: &[(&str, &[f32])]) -> Result<(), Error> {
+        let id = self.id(name)?;
+        let entry = &mut self.entries[id.0];
+        let slots = self.groups[entry.group].state();
+        check_saved(entry, slots, state)?;
+        let block = bytemuck::cast_slice_mut(&mut self.arena[entry.lines.clone()]);
+        for (slice, slot) in entry.slices_mut(block).zip(slots) {
+            for (_, values) in state.iter().filter(|(name, _)| name == slot) {
+                slice.copy_from_slice(values);
+            }
+        }
+        entry.step = step;
+        Ok(())
+    }
+}
+
+impl<R: Rule + Options> Optimizer<R> {
+    /// A group's learning rate.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], [`Error::UnknownOption`] for a rule without `lr`.
+    pub fn lr(&self, group: GroupId) -> Result<f64, Error> {
+        let rule = self.rule(group)?;
+        match rule.get("lr") {
+            Some(Value::Number(lr)) => Ok(lr),
+            _ => Err(Error::UnknownOption { rule: rule.name(), option: Name::of("lr") }),
+        }
+    }
+
+    /// Sets a group's learning rate, from the next step on.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], [`Error::OutOfRange`]; nothing has changed then.
+    pub fn set_lr(&mut self, group: GroupId, lr: f64) -> Result<(), Error> {
+        let mut rule = *self.rule(group)?;
+        rule.set("lr", lr)?;
+        self.groups[group.0] = rule;
+        Ok(())
+    }
+}
+
+/// The rules of the groups, by the group in a tag.
+struct Groups<'a, R>(&'a [R]);
+
+impl<R: Rule> Program for Groups<'_, R> {
+    type Rule = R;
+
+    fn rule(&self, tag: Tag) -> (&R, u64) {
+        (&self.0[tag.group], tag.step)
+    }
+}
+
+/// Joins parameters that have a gradient with their state. `params` are sorted, as the arena is, so that one walk
+/// along it finds every block.
+fn collect<'a>(
+    entries: &[Entry],
+    mut arena: &'a mut [f32],
+    params: &'a mut [Param<'_>],
+    tensors: &mut Vec<Tensor<'a>>,
+) {
+    let mut at = 0;
+    for Param { id, params, grads } in params {
+        let Some(grads) = grads else { continue };
+        let entry = &entries[id.0];
+        let (_, rest) = arena.split_at_mut(entry.lines.start * LINE - at);
+        let (block, rest) = rest.split_at_mut(entry.lines.len() * LINE);
+        (arena, at) = (rest, entry.lines.end * LINE);
+        let tag = Tag { group: entry.group, step: entry.step + 1 };
+        let tensor = Tensor::new(params, grads, entry.slices_mut(block));
+        // A rule with more slices than a tensor holds was refused when its group was made.
+        tensors.extend(tensor.map(|tensor| tensor.tagged(tag)));
+    }
+}
+
+/// An empty vector in the allocation of another: the standard library collects in place where the sizes agree.
+fn recycle<'a>(mut tensors: Vec<Tensor<'_>>) -> Vec<Tensor<'a>> {
+    tensors.clear();
+    tensors.into_iter().filter_map(|_| None).collect()
+}
+
+fn check_saved(entry: &Entry, slots: &'static [&'static str], state: &[(&str, &[f32])]) -> Result<(), Error> {
+    let name = Name::of(&entry.name);
+    let refusal = |slice: &str| Error::SavedState { param: name, slice: Name::of(slice), expected: slots };
+    for (place, (slice, values)) in state.iter().enumerate() {
+        let twice = state[..place].iter().any(|(before, _)| before == slice);
+        let slot =
+            slots.iter().find(|slot| *slot == slice).filter(|_| !twice).ok_or_else(|| refusal(slice))?;
+        if values.len() != entry.len {
+            return Err(Error::TensorLength {
+                tensor: name,
+                slice: slot,
+                expected: entry.len,
+                found: values.len(),
+            });
+        }
+    }
+    let missing = slots.iter().find(|slot| !state.iter().any(|(slice, _)| slice == *slot));
+    missing.map_or(Ok(()), |slot| Err(refusal(slot)))
+}

@@ -1,0 +1,100 @@
+//! The one loop over tensors: which rule steps which, and the sweep over each.
+
+use crate::{
+    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Tensor,
+    backend::Vectorized,
+    lane::Isa,
+    prepare::{Coupled, Decayed, Scaled},
+    sweep::sweep,
+    tensor::{MAX_STATE, Tag},
+};
+
+/// What a tag stands for: a rule, and the number of the step that it takes.
+pub(crate) trait Program: Sync {
+    type Rule: Rule;
+    fn rule(&self, tag: Tag) -> (&Self::Rule, u64);
+}
+
+/// One rule at one step for all tensors.
+pub(crate) struct OneRule<'a, R> {
+    pub(crate) rule: &'a R,
+    pub(crate) step: u64,
+}
+
+impl<R: Rule> Program for OneRule<'_, R> {
+    type Rule = R;
+
+    fn rule(&self, _: Tag) -> (&R, u64) {
+        (self.rule, self.step)
+    }
+}
+
+/// Steps all tensors on the calling thread. Neighbours with the same tag share one kernel and one dispatch.
+pub(crate) fn run(backend: Backend, program: &impl Program, mut tensors: &mut [Tensor<'_>]) {
+    while let Some(tag) = tensors.first().map(Tensor::tag) {
+        let same = tensors.iter().take_while(|tensor| tensor.tag() == tag).count();
+        let (now, later) = tensors.split_at_mut(same);
+        let (rule, step) = program.rule(tag);
+        rule.with_kernel(step, Run { backend, prepare: rule.prepare(), tensors: now });
+        tensors = later;
+    }
+}
+
+struct Run<'a, 'b> {
+    backend: Backend,
+    prepare: Prepare,
+    tensors: &'a mut [Tensor<'b>],
+}
+
+impl KernelVisitor for Run<'_, '_> {
+    type Output = ();
+
+    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
+        let Self { backend, prepare: Prepare { scale, shrink }, tensors } = self;
+        match shrink {
+            Shrink::Nothing => backend.run(Sweeps { kernel: Scaled { kernel, scale }, tensors }),
+            Shrink::L2(l2) => backend.run(Sweeps { kernel: Coupled { kernel, scale, l2 }, tensors }),
+            Shrink::Decay(decay) => backend.run(Sweeps { kernel: Decayed { kernel, scale, decay }, tensors }),
+        }
+    }
+}
+
+struct Sweeps<'a, 'b, K, const N: usize> {
+    kernel: K,
+    tensors: &'a mut [Tensor<'b>],
+}
+
+impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        for tensor in self.tensors {
+            if let Some((params, grads, state)) = tensor.slices() {
+                sweep(isa, self.kernel, params, grads, state);
+            }
+        }
+    }
+}
+
+/// Refuses a step that no rule can take.
+pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
+    if step == 0 {
+        return Err(Error::StepZero);
+    }
+    let (named, taken) = (rule.state().len(), rule.with_kernel(step, CountState));
+    if named != taken {
+        return Err(Error::KernelState { rule: rule.name(), named, taken });
+    }
+    if named > MAX_STATE { Err(Error::TooManySlices { found: named, most: MAX_STATE }) } else { Ok(()) }
+}
+
+struct CountState;
+
+impl KernelVisitor for CountState {
+    type Output = usize;
+
+    fn visit<K: Kernel<N>, const N: usize>(self, _: K) -> usize {
+        N
+    }
+}

@@ -1,0 +1,125 @@
+//! One parameter slice with its gradient and its state: what a model is a list of.
+
+use core::array;
+
+use crate::{Error, Rule};
+
+/// The most state slices that a [`Tensor`] can hold.
+pub(crate) const MAX_STATE: usize = 8;
+
+/// A parameter slice, its gradient, and its state slices, all borrowed from the caller.
+///
+/// [`Workers::step_model`](crate::Workers::step_model) steps a list of them in one call.
+#[derive(Debug)]
+pub struct Tensor<'a> {
+    params: &'a mut [f32],
+    grads: &'a [f32],
+    /// Those beyond `slots` are empty.
+    state: [&'a mut [f32]; MAX_STATE],
+    slots: usize,
+    tag: Tag,
+}
+
+/// Which of several rules steps a tensor, and at which step. Tensors of one call to `step_model` have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tag {
+    pub(crate) group: usize,
+    pub(crate) step: u64,
+}
+
+impl<'a> Tensor<'a> {
+    /// Puts the slices together. Their lengths are checked when they are stepped, when the rule is known.
+    ///
+    /// # Errors
+    /// [`Error::TooManySlices`] for more than 8 state slices.
+    pub fn new(
+        params: &'a mut [f32],
+        grads: &'a [f32],
+        state: impl IntoIterator<Item = &'a mut [f32]>,
+    ) -> Result<Self, Error> {
+        let mut slices = state.into_iter();
+        let mut slots = 0;
+        let state = array::from_fn(|_| match slices.next() {
+            Some(slice) => {
+                slots += 1;
+                slice
+            }
+            None => &mut [],
+        });
+        let surplus = slices.count();
+        if surplus > 0 {
+            return Err(Error::TooManySlices { found: slots + surplus, most: MAX_STATE });
+        }
+        Ok(Self { params, grads, state, slots, tag: Tag::default() })
+    }
+
+    /// The same from state slices in the form that [`step()`](crate::step()) takes.
+    pub(crate) fn borrow(
+        params: &'a mut [f32],
+        grads: &'a [f32],
+        state: &'a mut [&mut [f32]],
+    ) -> Result<Self, Error> {
+        Self::new(params, grads, state.iter_mut().map(|slice| &mut **slice))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.params.len()
+    }
+
+    /// How much memory a step of one element reads and writes: parameter and state both ways, the gradient once.
+    pub(crate) fn bytes_per_element(&self) -> usize {
+        size_of::<f32>() * (3 + 2 * self.slots)
+    }
+
+    /// The memory traffic of a step.
+    pub(crate) fn bytes(&self) -> usize {
+        self.len().saturating_mul(self.bytes_per_element())
+    }
+
+    pub(crate) fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) fn tagged(self, tag: Tag) -> Self {
+        Self { tag, ..self }
+    }
+
+    pub(crate) fn reborrow(&mut self) -> Tensor<'_> {
+        let state = self.state.each_mut().map(|slice| &mut **slice);
+        Tensor { params: self.params, grads: self.grads, state, slots: self.slots, tag: self.tag }
+    }
+
+    /// The first `mid` elements, and the others.
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        let Self { slots, tag, .. } = self;
+        let (params, params_rest) = self.params.split_at_mut(mid.min(self.params.len()));
+        let (grads, grads_rest) = self.grads.split_at(mid.min(self.grads.len()));
+        let mut halves = self.state.map(|slice| slice.split_at_mut(mid.min(slice.len())));
+        let state = halves.each_mut().map(|(first, _)| core::mem::take(first));
+        let state_rest = halves.map(|(_, rest)| rest);
+        let rest = Self { params: params_rest, grads: grads_rest, state: state_rest, slots, tag };
+        (Self { params, grads, state, slots, tag }, rest)
+    }
+
+    /// The slices, the number of their state known at compile time; `None` where there are fewer.
+    #[inline(always)]
+    pub(crate) fn slices<const N: usize>(&mut self) -> Option<(&mut [f32], &[f32], [&mut [f32]; N])> {
+        let state = self.state.first_chunk_mut::<N>()?.each_mut().map(|slice| &mut **slice);
+        Some((self.params, self.grads, state))
+    }
+
+    /// Whether `rule` can step these slices.
+    pub(crate) fn check<R: Rule>(&self, rule: &R) -> Result<(), Error> {
+        let expected = rule.state();
+        if self.slots != expected.len() {
+            return Err(Error::StateCount { rule: rule.name(), expected, found: self.slots });
+        }
+        let state = expected.iter().zip(self.state.iter().map(|slice| slice.len()));
+        let mut lengths = core::iter::once((&"grads", self.grads.len())).chain(state);
+        match lengths.find(|(_, found)| *found != self.len()) {
+            Some((&slice, found)) => Err(Error::Length { slice, expected: self.len(), found }),
+            None => Ok(()),
+        }
+    }
+}

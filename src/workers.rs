@@ -1,0 +1,128 @@
+//! What a step runs on: a backend, threads, and the size from which the threads are worth their fork.
+
+use crate::{
+    Backend, Error, Join, Rule, Serial, Tensor,
+    error::Name,
+    run::{OneRule, Program, check_rule, run},
+};
+
+/// Below this many bytes of traffic a step is not shared. Measured with `cargo bench --bench model -- cutoff`, see
+/// README: the fork and the wake-up of a second thread cost some 10 us from outside rayon's pool.
+const SERIAL_BELOW: usize = 1 << 20;
+
+/// Steps tensors, one or a whole model of them, on a given backend and given threads.
+///
+/// The bits do not depend on any of it.
+///
+/// ```
+/// use gradstep::{Momentum, Tensor, Workers};
+///
+/// let (mut weight, mut bias) = (vec![1.0; 1000], vec![0.0; 10]);
+/// let (weight_grad, bias_grad) = (vec![0.1; 1000], vec![0.1; 10]);
+/// let (mut weight_v, mut bias_v) = (vec![0.0; 1000], vec![0.0; 10]);
+/// let mut model = [
+///     Tensor::new(&mut weight, &weight_grad, [&mut weight_v[..]])?,
+///     Tensor::new(&mut bias, &bias_grad, [&mut bias_v[..]])?,
+/// ];
+/// Workers::rayon().step_model(&Momentum::torch(), 1, &mut model)?;
+/// # Ok::<(), gradstep::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Workers<J = Serial> {
+    #[cfg_attr(
+        not(feature = "std"),
+        expect(dead_code, reason = "without `std` there is no one to share with")
+    )]
+    join: J,
+    backend: Backend,
+    serial_below: usize,
+}
+
+impl Workers<Serial> {
+    /// The calling thread alone, on the fastest backend.
+    #[must_use]
+    pub fn serial() -> Self {
+        Self { join: Serial, backend: Backend::detect(), serial_below: SERIAL_BELOW }
+    }
+}
+
+#[cfg(feature = "rayon")]
+impl Workers<crate::Rayon> {
+    /// All threads of rayon's current pool, on the fastest backend.
+    #[must_use]
+    pub fn rayon() -> Self {
+        Self::new(crate::Rayon)
+    }
+}
+
+impl<J: Join> Workers<J> {
+    /// The threads of `join`, on the fastest backend.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn new(join: J) -> Self {
+        Self { join, backend: Backend::detect(), serial_below: SERIAL_BELOW }
+    }
+
+    /// The same on another backend.
+    #[must_use]
+    pub fn backend(self, backend: Backend) -> Self {
+        Self { backend, ..self }
+    }
+
+    /// The same with another cut-off: a step that moves fewer bytes than this is not shared among threads. A step
+    /// moves 12 bytes a parameter, and 8 more for each state slice. The default is 1 MiB.
+    #[must_use]
+    pub fn serial_below(self, bytes: usize) -> Self {
+        Self { serial_below: bytes, ..self }
+    }
+
+    /// [`step()`](crate::step()) on these threads.
+    ///
+    /// # Errors
+    /// As [`step()`](crate::step()).
+    pub fn step<R: Rule>(
+        &self,
+        rule: &R,
+        step: u64,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), Error> {
+        check_rule(rule, step)?;
+        let mut tensor = Tensor::borrow(params, grads, state)?;
+        tensor.check(rule)?;
+        self.run(&OneRule { rule, step }, core::slice::from_mut(&mut tensor));
+        Ok(())
+    }
+
+    /// One step of `rule` for all `tensors`, in one fork and join: large ones are cut into ranges, small ones packed
+    /// together.
+    ///
+    /// # Errors
+    /// As [`step()`](crate::step()), with [`Error::TensorLength`] for a slice of wrong length, which names the tensor by
+    /// its place in the list; nothing has changed then.
+    pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
+        check_rule(rule, step)?;
+        for (place, tensor) in tensors.iter().enumerate() {
+            tensor.check(rule).map_err(|error| error.of_tensor(|| Name::of(format_args!("#{place}"))))?;
+        }
+        self.run(&OneRule { rule, step }, tensors);
+        Ok(())
+    }
+
+    /// Steps tensors that have been checked.
+    pub(crate) fn run(&self, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+        #[cfg(feature = "std")]
+        if self.join.threads() > 1 && crate::share::total_bytes(tensors) >= self.serial_below {
+            return crate::share::share(self.backend, &self.join, program, tensors);
+        }
+        run(self.backend, program, tensors);
+    }
+}
+
+#[cfg(feature = "rayon")]
+impl Default for Workers<crate::Rayon> {
+    fn default() -> Self {
+        Self::rayon()
+    }
+}

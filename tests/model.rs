@@ -1,0 +1,194 @@
+//! Many tensors in one call: the bits of each stepped alone, whoever works on them and however they are shared out.
+
+mod common;
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use common::{Buffers, Random, configurations_of};
+use gradstep::{AnyRule, Backend, Error, Join, Momentum, Rayon, Serial, Sgd, Tensor, Workers};
+use proptest::prelude::*;
+
+fn tensors(model: &mut [Buffers]) -> Vec<Tensor<'_>> {
+    model
+        .iter_mut()
+        .map(|b| Tensor::new(&mut b.params, &b.grads, b.state.iter_mut().map(Vec::as_mut_slice)).unwrap())
+        .collect()
+}
+
+fn bits(model: &[Buffers]) -> Vec<Vec<u32>> {
+    model.iter().map(Buffers::bits).collect()
+}
+
+/// A host's own pool: threads of its own.
+struct Scoped(usize);
+
+impl Join for Scoped {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        thread::scope(|scope| {
+            for _ in 1..self.0 {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
+}
+
+/// A pool that promises threads and never calls any work, as one that is shutting down.
+struct Refusing;
+
+impl Join for Refusing {
+    fn threads(&self) -> usize {
+        4
+    }
+
+    fn join(&self, _: &(dyn Fn() + Sync)) {}
+}
+
+/// Calls the work far more often than it has threads.
+struct Eager(AtomicUsize);
+
+impl Join for Eager {
+    fn threads(&self) -> usize {
+        2
+    }
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        for _ in 0..10 {
+            work();
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn any_rule() -> impl Strategy<Value = AnyRule> {
+    (prop::sample::select(AnyRule::NAMES), any::<prop::sample::Index>())
+        .prop_map(|(name, index)| index.get(&configurations_of(name)).rule)
+}
+
+/// Mostly tiny tensors, a few that have to be cut.
+fn any_shapes() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(
+        prop_oneof![8 => 0usize..300, 2 => 1000usize..20_000, 1 => 50_000usize..200_000],
+        0..12,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sharing_changes_no_bit(
+        rule in any_rule(),
+        shapes in any_shapes(),
+        threads in 1usize..6,
+        serial_below in prop_oneof![Just(0), Just(1 << 20), Just(usize::MAX)],
+        seed: u64,
+    ) {
+        let mut random = Random(seed);
+        let model: Vec<_> = shapes.iter().map(|&len| Buffers::random(&rule, len, &mut random)).collect();
+        let mut alone = model.clone();
+        for tensor in &mut alone {
+            tensor.step(Backend::SCALAR, &rule, 3).unwrap();
+        }
+        let expected = bits(&alone);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let run = |step: &dyn Fn(&mut [Tensor<'_>]) -> Result<(), Error>| {
+            let mut model = model.clone();
+            step(&mut tensors(&mut model)).unwrap();
+            bits(&model)
+        };
+        let with = |join: &dyn Fn(&mut [Tensor<'_>]) -> Result<(), Error>| run(join) == expected;
+        let below = serial_below;
+        prop_assert!(with(&|t| Workers::serial().step_model(&rule, 3, t)));
+        prop_assert!(with(&|t| Workers::new(Rayon).serial_below(below).step_model(&rule, 3, t)));
+        prop_assert!(with(&|t| Workers::new(&pool).serial_below(below).step_model(&rule, 3, t)));
+        prop_assert!(with(&|t| pool.install(|| Workers::new(Rayon).serial_below(below).step_model(&rule, 3, t))));
+        prop_assert!(with(&|t| Workers::new(Scoped(threads)).serial_below(below).step_model(&rule, 3, t)));
+        prop_assert!(with(&|t| Workers::new(Refusing).serial_below(below).step_model(&rule, 3, t)));
+        prop_assert!(with(&|t| Workers::new(Eager(AtomicUsize::new(0))).serial_below(below).step_model(&rule, 3, t)));
+        for backend in Backend::available() {
+            prop_assert!(with(&|t| Workers::new(Rayon).backend(backend).serial_below(below).step_model(&rule, 3, t)));
+        }
+    }
+
+    /// The order of the list does not matter.
+    #[test]
+    fn order_changes_no_bit(rule in any_rule(), shapes in any_shapes(), seed: u64) {
+        let mut random = Random(seed);
+        let mut model: Vec<_> = shapes.iter().map(|&len| Buffers::random(&rule, len, &mut random)).collect();
+        let mut reversed: Vec<_> = model.iter().rev().cloned().collect();
+        let workers = Workers::rayon().serial_below(0);
+        workers.step_model(&rule, 1, &mut tensors(&mut model)).unwrap();
+        workers.step_model(&rule, 1, &mut tensors(&mut reversed)).unwrap();
+        reversed.reverse();
+        prop_assert_eq!(bits(&model), bits(&reversed));
+    }
+}
+
+/// A step from within another rayon task, many at once: no deadlock, and the same bits.
+#[test]
+fn nested_in_rayon() {
+    let rule = Momentum::torch();
+    let mut random = Random(1);
+    let model = vec![Buffers::random(&rule, 100_000, &mut random), Buffers::random(&rule, 10, &mut random)];
+    let mut expected = model.clone();
+    Workers::serial().step_model(&rule, 1, &mut tensors(&mut expected)).unwrap();
+    let mut copies = vec![model; 20];
+    rayon::scope(|scope| {
+        for copy in &mut copies {
+            scope.spawn(move |_| {
+                Workers::rayon().serial_below(0).step_model(&rule, 1, &mut tensors(copy)).unwrap();
+            });
+        }
+    });
+    for copy in copies {
+        assert_eq!(bits(&copy), bits(&expected));
+    }
+}
+
+#[test]
+fn a_refused_list_is_untouched_and_the_tensor_is_named() {
+    let rule = Momentum::torch();
+    let mut random = Random(2);
+    let mut model: Vec<_> = [5, 6, 7].map(|len| Buffers::random(&rule, len, &mut random)).into();
+    model[2].grads.pop();
+    let before = bits(&model);
+    let refusal = Workers::rayon().step_model(&rule, 1, &mut tensors(&mut model)).unwrap_err();
+    assert_eq!(refusal.to_string(), "tensor \"#2\": grads has 6 elements where there are 7 parameters");
+    assert_eq!(bits(&model), before);
+
+    model[2].grads.push(0.0);
+    model[1].state.push(vec![0.0; 6]);
+    let before = bits(&model);
+    let refusal = Workers::rayon().step_model(&rule, 1, &mut tensors(&mut model)).unwrap_err();
+    assert_eq!(refusal.to_string(), "momentum needs 1 state slices (momentum_buffer) and was given 2");
+    assert_eq!(bits(&model), before);
+
+    assert_eq!(Workers::rayon().step_model(&rule, 0, &mut tensors(&mut model)), Err(Error::StepZero));
+    assert_eq!(Workers::rayon().step_model(&rule, 1, &mut []), Ok(()));
+}
+
+#[test]
+fn a_tensor_holds_eight_state_slices() {
+    let mut state = [[0.0; 1]; 9];
+    let refusal = Tensor::new(&mut [0.0], &[0.0], state.iter_mut().map(|slice| &mut slice[..])).unwrap_err();
+    assert_eq!(refusal, Error::TooManySlices { found: 9, most: 8 });
+}
+
+#[test]
+fn the_serial_join_is_one_thread() {
+    assert_eq!(Serial.threads(), 1);
+    let mut params = [1.0];
+    Workers::new(Serial)
+        .serial_below(0)
+        .step(&Sgd::torch().lr(1.0).unwrap(), 1, &mut params, &[1.0], &mut [])
+        .unwrap();
+    assert_eq!(params, [0.0]);
+}
