@@ -1,0 +1,73 @@
+//! The command line, and what is to be measured by it.
+
+use std::{num::NonZero, path::PathBuf, thread};
+
+use clap::Parser;
+use gradstep::{AnyRule, Error};
+
+use crate::case::{CACHE, Case, Level, MEMORY};
+
+/// Compares the rules with what the machine allows: with a loop that only moves the same bytes, and with one that only
+/// takes roots and divides
+#[derive(Debug, Parser)]
+#[command(name = "roofline", after_help = format!("The rules: {}", AnyRule::NAMES.join(", ")))]
+pub struct Args {
+    /// A rule to measure; more with commas, or by repeating the option; all if there is none
+    #[arg(long = "rule", value_name = "NAME", value_delimiter = ',', value_parser = AnyRule::named)]
+    rules: Vec<AnyRule>,
+
+    /// Fewer rounds, and in memory the smaller size alone
+    #[arg(long)]
+    quick: bool,
+
+    /// How often the loops take turns; five times as often in the cache, where turns are short
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+
+    /// How many threads share a step, besides the measurements with one; as many as the machine has if not given
+    #[arg(long)]
+    threads: Option<NonZero<usize>>,
+
+    /// Where to write the picture, an SVG
+    #[arg(long, value_name = "FILE", default_value = "target/roofline.svg")]
+    pub out: PathBuf,
+}
+
+impl Args {
+    pub fn threads(&self) -> usize {
+        self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get)
+    }
+
+    pub fn rounds_of(&self, case: &Case) -> u32 {
+        let rounds = self.rounds.unwrap_or(if self.quick { 7 } else { 21 });
+        match case.level {
+            Level::Memory => rounds,
+            Level::Cache => rounds.saturating_mul(5),
+        }
+    }
+
+    /// Rule by rule, each in memory and then in the cache.
+    pub fn cases(&self) -> Vec<Case> {
+        self.rules().into_iter().flat_map(|rule| [self.in_memory(rule), in_cache(rule)].concat()).collect()
+    }
+
+    fn rules(&self) -> Vec<AnyRule> {
+        if self.rules.is_empty() {
+            AnyRule::NAMES.iter().flat_map(|name| AnyRule::named(name)).collect()
+        } else {
+            self.rules.clone()
+        }
+    }
+
+    fn in_memory(&self, rule: AnyRule) -> Vec<Case> {
+        let sizes = if self.quick { &MEMORY[..1] } else { &MEMORY };
+        let case = |elements, threads| Case { rule, elements, threads, level: Level::Memory };
+        let alone = (self.threads() > 1).then_some(1);
+        let of_size = |&elements| [Some(self.threads()), alone].into_iter().flatten().map(move |n| case(elements, n));
+        sizes.iter().flat_map(of_size).collect()
+    }
+}
+
+fn in_cache(rule: AnyRule) -> Vec<Case> {
+    CACHE.iter().map(|&elements| Case { rule, elements, threads: 1, level: Level::Cache }).collect()
+}

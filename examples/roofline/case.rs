@@ -1,0 +1,47 @@
+//! What is measured at a time.
+
+use gradstep::{AnyRule, Rule as _};
+
+use crate::roof::takes_root_and_divides;
+
+/// Elements of each slice: beyond every cache, but for the largest of servers.
+pub const MEMORY: [usize; 2] = [1 << 24, 1 << 26];
+
+/// Elements of each slice: within one core's own caches.
+pub const CACHE: [usize; 4] = [1 << 14, 1 << 15, 1 << 16, 1 << 17];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Level {
+    Memory,
+    Cache,
+}
+
+/// A rule with a given number of parameters on a given number of threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub rule: AnyRule,
+    pub elements: usize,
+    pub threads: usize,
+    pub level: Level,
+}
+
+impl Case {
+    pub fn slots(&self) -> usize {
+        self.rule.state().len()
+    }
+
+    /// The least traffic of a step, for each parameter: it and the state are read and written, the gradient is read.
+    pub fn bytes_per_param(&self) -> usize {
+        size_of::<f32>() * (3 + 2 * self.slots())
+    }
+
+    /// In memory the arithmetic has time enough.
+    pub fn has_math_roof(&self) -> bool {
+        self.level == Level::Cache && takes_root_and_divides(self.rule.name())
+    }
+
+    /// How many calls are timed together: some milliseconds of work.
+    pub fn repeats(&self) -> usize {
+        (1 << 22) / self.elements.min(1 << 22)
+    }
+}

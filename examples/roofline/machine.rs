@@ -1,0 +1,22 @@
+//! What this was measured on.
+
+use std::fs;
+
+use gradstep::Backend;
+
+pub fn describe(threads: usize) -> String {
+    let backend = Backend::detect();
+    format!(
+        "{}, {threads} threads, backend {backend} ({}), gradstep {}",
+        processor(),
+        backend.instructions(),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// As Linux on x86 names it; elsewhere the architecture must do.
+fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or(std::env::consts::ARCH, |(_, name)| name).to_owned()
+}

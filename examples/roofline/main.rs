@@ -1,0 +1,67 @@
+//! Judges a machine: how near each rule comes to what the machine allows at all.
+//!
+//! Two loops are the roof. One moves the same bytes in the same streams and computes next to nothing; the other takes
+//! nothing but a root and a division for each parameter. They run in turn with the rule, in one process.
+//!
+//! ```text
+//! cargo run --release --example roofline
+//! cargo run --release --example roofline -- --quick --rule adamw,sgd
+//! ```
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser as _;
+use rayon::ThreadPoolBuilder;
+
+use args::Args;
+use measure::Line;
+
+mod args;
+mod buffers;
+mod case;
+mod chart;
+mod clock;
+mod machine;
+mod measure;
+mod plain;
+mod progress;
+mod roof;
+mod spread;
+mod table;
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    ThreadPoolBuilder::new().num_threads(args.threads()).build_global()?;
+    println!("{}\n", machine::describe(args.threads()));
+    println!("{}", table::HEADER);
+    let lines = measure_all(args)?;
+    println!("\n{}", table::NOTES);
+    chart::write(&args.out, &machine::describe(args.threads()), &lines)
+        .map_err(|error| format!("can't write {}: {error}", args.out.display()))?;
+    println!("The picture is in {}.", args.out.display());
+    Ok(())
+}
+
+fn measure_all(args: &Args) -> Result<Vec<Line>, gradstep::Error> {
+    let cases = args.cases();
+    let bar = progress::bar(cases.len());
+    let measure_one = |case| {
+        bar.set_message(table::name(&case));
+        let line = measure::measure(case, args.rounds_of(&case))?;
+        bar.suspend(|| println!("{}", table::row(&line)));
+        bar.inc(1);
+        Ok(line)
+    };
+    let lines = cases.into_iter().map(measure_one).collect();
+    bar.finish_and_clear();
+    lines
+}

@@ -1,0 +1,121 @@
+//! Runs a rule and its roofs in turn.
+
+use std::time::Instant;
+
+use gradstep::{Error, Join, Rayon, Rule, Workers};
+
+use crate::{
+    buffers::Buffers,
+    case::Case,
+    clock, plain,
+    roof::{RootsAndDivisions, SameBytes},
+    spread::Spread,
+};
+
+/// Rounds that do not count.
+const WARM_UPS: usize = 2;
+
+/// What came of a case.
+pub struct Line {
+    pub case: Case,
+    pub nanos_per_param: f64,
+    pub cycles_per_param: f64,
+    /// The time of the loop that moves the same bytes, by the rule's.
+    pub same_bytes: Spread,
+    /// The time of the loop of roots and divisions, by the rule's.
+    pub math: Option<Spread>,
+}
+
+impl Line {
+    /// The lower roof: of two times that no rule can beat, the longer one says more.
+    pub fn roof(&self) -> Spread {
+        self.math.filter(|_| self.under_math()).unwrap_or(self.same_bytes)
+    }
+
+    /// Whether that roof is the arithmetic.
+    pub fn under_math(&self) -> bool {
+        self.math.is_some_and(|math| math.median > self.same_bytes.median)
+    }
+
+    pub fn gigabytes_per_second(&self) -> f64 {
+        self.case.bytes_per_param() as f64 / self.nanos_per_param
+    }
+}
+
+pub fn measure(case: Case, rounds: u32) -> Result<Line, Error> {
+    let mut bench = Bench::new(case);
+    let total = WARM_UPS + rounds as usize;
+    let rounds = (0..total).map(|_| bench.round()).collect::<Result<Vec<_>, _>>()?;
+    Ok(summary(case, &rounds[WARM_UPS..]))
+}
+
+/// The nanoseconds of each loop when its turn came, and the clock.
+struct Round {
+    rule: f64,
+    gigahertz: f64,
+    shared_bytes: f64,
+    plain_bytes: f64,
+    math: Option<f64>,
+}
+
+fn summary(case: Case, rounds: &[Round]) -> Line {
+    let spread = |value: &dyn Fn(&Round) -> f64| Spread::of(rounds.iter().map(value));
+    let median = |value: &dyn Fn(&Round) -> f64| spread(value).median;
+    let elements = case.elements as f64;
+    let plain_is_faster = median(&|round| round.plain_bytes) < median(&|round| round.shared_bytes);
+    let bytes = |round: &Round| if plain_is_faster { round.plain_bytes } else { round.shared_bytes };
+    Line {
+        case,
+        nanos_per_param: median(&|round| round.rule / elements),
+        cycles_per_param: median(&|round| round.rule * round.gigahertz / elements),
+        same_bytes: spread(&|round| bytes(round) / round.rule),
+        math: case.has_math_roof().then(|| spread(&|round| round.math.unwrap_or(0.0) / round.rule)),
+    }
+}
+
+struct Bench {
+    case: Case,
+    workers: Workers<Threads>,
+    buffers: Buffers,
+    math: Option<Buffers>,
+    step: u64,
+}
+
+impl Bench {
+    fn new(case: Case) -> Self {
+        let math = || Buffers::new(&RootsAndDivisions, case.elements / RootsAndDivisions::PER_ELEMENT);
+        Self {
+            case,
+            workers: Workers::new(Threads(case.threads)),
+            buffers: Buffers::new(&case.rule, case.elements),
+            math: case.has_math_roof().then(math),
+            step: 0,
+        }
+    }
+
+    fn round(&mut self) -> Result<Round, Error> {
+        self.step += 1;
+        let slots = self.case.slots();
+        Ok(Round {
+            rule: self.time(&self.case.rule.clone())?,
+            gigahertz: clock::gigahertz(),
+            shared_bytes: self.time(&SameBytes { slots })?,
+            plain_bytes: self.time_plain(),
+            math: self.time_math()?,
+        })
+    }
+
+}
+
+/// One thread, or all of the pool.
+struct Threads(usize);
+
+impl Join for Threads {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        Rayon.join(work);
+    }
+}
