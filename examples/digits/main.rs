@@ -23,6 +23,8 @@ mod data;
 mod network;
 mod progress;
 mod random;
+#[cfg(test)]
+mod resume;
 mod table;
 mod timing;
 mod training;
