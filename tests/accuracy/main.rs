@@ -6,10 +6,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod reference;
+#[path = "../common/ulps.rs"]
+mod ulps;
 
 use common::{Buffers, Configuration, Random, configurations_of};
 use gradstep::{AnyRule, Backend, Rule, Value};
 use reference::Reference;
+use ulps::ulps;
 
 const ELEMENTS: usize = 37;
 const STEPS: u64 = 300;
@@ -39,13 +42,6 @@ fn has_reference(rule: &AnyRule) -> bool {
 fn gradient(rule: &AnyRule, scales: &[f32], random: &mut Random) -> Vec<f32> {
     let rare = if without_eps(rule) { 1e-12 } else { 0.0 };
     scales.iter().map(|scale| if random.below(10) == 0 { rare } else { scale * random.signed() }).collect()
-}
-
-/// The distance of `found` from `truth` in ULP of `largest`.
-fn ulps(found: f32, truth: f64, largest: f64) -> f64 {
-    let largest = (largest as f32).max(f32::MIN_POSITIVE);
-    let ulp = f64::from(f32::from_bits(largest.to_bits() + 1)) - f64::from(largest);
-    (f64::from(found) - truth).abs() / ulp
 }
 
 /// The worst error of parameters, and of state.
@@ -83,7 +79,7 @@ fn worst_error(configuration: &Configuration) -> Worst {
     for (i, (element, largest)) in exact.iter().zip(&largest).enumerate() {
         let found = std::iter::once(real.params[i]).chain(real.state.iter().map(|slice| slice[i]));
         for (slot, ((found, truth), &largest)) in found.zip(element.values()).zip(largest).enumerate() {
-            let error = ulps(found, truth, largest);
+            let error = ulps(found.into(), truth, largest);
             assert!(error.is_finite(), "{label}, element {i}, slot {slot}: {found} for {truth}");
             let worst = if slot == 0 { &mut worst.params } else { &mut worst.state };
             *worst = worst.max(error);
@@ -122,6 +118,6 @@ fn a_wrong_formula_exceeds_the_budget() {
         real.step(Backend::detect(), &rule, t).unwrap();
         exact.step(t, real.grads[0].into());
     }
-    let error = ulps(real.params[0], exact.values()[0], 1.0);
+    let error = ulps(real.params[0].into(), exact.values()[0], 1.0);
     assert!(error > BUDGETS.iter().fold(0.0, |most: f64, &(_, params, _)| most.max(params)), "{error}");
 }

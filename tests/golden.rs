@@ -1,0 +1,202 @@
+//! The frameworks' own numbers: trajectories that `tests/golden/rules.py` recorded from PyTorch, Keras and optax.
+//!
+//! A framework's run in `f64` is the truth. Ours, in `f32`, may be no farther from it than the framework's own run in
+//! `f32` times [`FACTOR`], or than a floor where that run happens to be nearly exact.
+
+#[path = "common/ulps.rs"]
+mod ulps;
+
+use std::{collections::BTreeMap, io::Read as _};
+
+use flate2::read::GzDecoder;
+use gradstep::{AnyRule, Backend, Rule, Value, init_state};
+use ulps::ulps;
+
+/// How much farther from the truth than the framework's own `f32` run.
+const FACTOR: f64 = 2.0;
+
+/// In units in the last place of the largest magnitude that a parameter has had.
+const PARAMS_FLOOR: f64 = 8.0;
+
+/// In units in the last place of the value itself, of which the last one alone is recorded: where gradients change
+/// sign, an average is much smaller than it was, and its rounding errors are not.
+const STATE_FLOOR: f64 = 20.0;
+
+/// What the frameworks call our state slices.
+const NAMES: &[(&str, &str, &str)] = &[
+    ("keras", "momentum", "momentum_buffer=momentum"),
+    ("keras", "adagrad", "sum=accumulator"),
+    ("keras", "rmsprop", "square_avg=velocity momentum_buffer=momentum grad_avg=average_gradient"),
+    ("keras", "adadelta", "square_avg=accumulated_grad acc_delta=accumulated_delta_var"),
+    ("keras", "adam", "exp_avg=momentum exp_avg_sq=velocity max_exp_avg_sq=velocity_hat"),
+    ("keras", "adamw", "exp_avg=momentum exp_avg_sq=velocity max_exp_avg_sq=velocity_hat"),
+    ("optax", "momentum", "momentum_buffer=trace"),
+    ("optax", "adagrad", "sum=sum_of_squares"),
+    ("optax", "rmsprop", "square_avg=nu momentum_buffer=trace grad_avg=mu"),
+    ("optax", "adadelta", "square_avg=e_g acc_delta=e_x"),
+    ("optax", "adam", "exp_avg=mu exp_avg_sq=nu max_exp_avg_sq=nu_max"),
+    ("optax", "adamw", "exp_avg=mu exp_avg_sq=nu max_exp_avg_sq=nu_max"),
+];
+
+/// A framework's parameters at some steps, and its last state, in one precision.
+#[derive(Default)]
+struct Recorded {
+    steps: BTreeMap<u64, Vec<f64>>,
+    state: BTreeMap<String, Vec<f64>>,
+}
+
+#[derive(Default)]
+struct Case {
+    framework: String,
+    rule: String,
+    options: Vec<(String, String)>,
+    /// By precision.
+    runs: BTreeMap<String, Recorded>,
+}
+
+#[derive(Default)]
+struct Golden {
+    params: Vec<f32>,
+    grads: Vec<Vec<f32>>,
+    cases: Vec<Case>,
+}
+
+impl Golden {
+    fn read() -> Self {
+        let mut text = String::new();
+        GzDecoder::new(&include_bytes!("golden/rules.txt.gz")[..]).read_to_string(&mut text).unwrap();
+        let mut golden = Self::default();
+        for line in text.lines() {
+            golden.line(line);
+        }
+        golden
+    }
+
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+        match words[..] {
+            ["versions", ..] => {}
+            ["params", ref values @ ..] => self.params = numbers(values),
+            ["grads", ref values @ ..] => self.grads.push(numbers(values)),
+            ["case", framework, rule, ref options @ ..] => self.cases.push(Case {
+                framework: framework.to_owned(),
+                rule: rule.to_owned(),
+                options: options.iter().map(|option| pair(option)).collect(),
+                runs: BTreeMap::new(),
+            }),
+            [precision, kind, name, ref values @ ..] => {
+                let run = self.cases.last_mut().unwrap().runs.entry(precision.to_owned()).or_default();
+                match kind {
+                    "step" => drop(run.steps.insert(name.parse().unwrap(), numbers(values))),
+                    "state" => drop(run.state.insert(name.to_owned(), numbers(values))),
+                    _ => panic!("{kind} in the recorded file"),
+                }
+            }
+            _ => panic!("a line in the recorded file: {line}"),
+        }
+    }
+}
+
+fn numbers<T: std::str::FromStr<Err: std::fmt::Debug>>(words: &[&str]) -> Vec<T> {
+    words.iter().map(|word| word.parse().unwrap()).collect()
+}
+
+fn pair(text: &str) -> (String, String) {
+    let (name, value) = text.split_once('=').unwrap();
+    (name.to_owned(), value.to_owned())
+}
+
+impl Case {
+    fn label(&self) -> String {
+        format!("{} {} {:?}", self.framework, self.rule, self.options)
+    }
+
+    fn rule(&self) -> AnyRule {
+        let mut rule = AnyRule::preset(&self.rule, &self.framework).unwrap();
+        for (name, value) in &self.options {
+            rule.set(name, Value::parse(value)).unwrap_or_else(|error| panic!("{}: {error}", self.label()));
+        }
+        rule
+    }
+
+    /// The framework's name for one of our state slices.
+    fn name<'a>(&self, slot: &'a str) -> &'a str {
+        let names =
+            NAMES.iter().find(|(framework, rule, _)| *framework == self.framework && *rule == self.rule);
+        let Some((.., names)) = names else { return slot };
+        names.split(' ').find_map(|name| name.strip_prefix(slot)?.strip_prefix('=')).unwrap()
+    }
+}
+
+/// Our run, in the form of theirs.
+fn run(rule: &AnyRule, golden: &Golden, case: &Case) -> Recorded {
+    let mut params = golden.params.clone();
+    let mut state = vec![vec![0.0; params.len()]; rule.state().len()];
+    let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
+    init_state(rule, &mut slices).unwrap();
+    let mut recorded = Recorded::default();
+    for (t, grads) in (1..).zip(&golden.grads) {
+        Backend::detect().step(rule, t, &mut params, grads, &mut slices).unwrap();
+        recorded.steps.insert(t, widen(&params));
+    }
+    for (slot, values) in rule.state().iter().zip(&state) {
+        recorded.state.insert(case.name(slot).to_owned(), widen(values));
+    }
+    recorded
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| x.into()).collect()
+}
+
+/// The worst error of a run's parameters, and of its state.
+fn errors(found: &Recorded, truth: &Recorded) -> (f64, f64) {
+    let mut params = 0f64;
+    let mut largest = vec![0f64; truth.steps[&1].len()];
+    for (step, values) in &truth.steps {
+        for ((found, &truth), largest) in found.steps[step].iter().zip(values).zip(&mut largest) {
+            *largest = largest.max(truth.abs());
+            params = params.max(ulps(*found, truth, *largest));
+        }
+    }
+    let state = truth.state.iter().flat_map(|(name, values)| found.state[name].iter().zip(values));
+    (params, state.fold(0.0, |worst, (&found, &truth)| worst.max(ulps(found, truth, truth.abs()))))
+}
+
+#[test]
+fn every_recorded_trajectory() {
+    let golden = Golden::read();
+    assert!(golden.cases.len() > 100);
+    let mut worst = BTreeMap::<&str, [f64; 4]>::new();
+    for case in &golden.cases {
+        let rule = case.rule();
+        let ours = run(&rule, &golden, case);
+        let truth = &case.runs["float64"];
+        assert_eq!(
+            ours.state.keys().collect::<Vec<_>>(),
+            truth.state.keys().collect::<Vec<_>>(),
+            "{}",
+            case.label()
+        );
+        let (params, state) = errors(&ours, truth);
+        let (their_params, their_state) = errors(&case.runs["float32"], truth);
+        for (what, ours, theirs, floor) in
+            [("parameters", params, their_params, PARAMS_FLOOR), ("state", state, their_state, STATE_FLOOR)]
+        {
+            assert!(
+                ours <= floor.max(FACTOR * theirs),
+                "{}: {what} are {ours:.1} ULP from the truth, and the framework's own {theirs:.1}",
+                case.label()
+            );
+        }
+        let worst = worst.entry(&case.rule).or_default();
+        for (worst, new) in worst.iter_mut().zip([params, their_params, state, their_state]) {
+            *worst = worst.max(new);
+        }
+    }
+    for (rule, [params, their_params, state, their_state]) in worst {
+        println!(
+            "{rule}: parameters {params:.1} ULP (frameworks {their_params:.1}), state {state:.1} ({their_state:.1})"
+        );
+    }
+}
