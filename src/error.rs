@@ -68,6 +68,15 @@ pub enum Error {
         /// What would have been taken.
         domain: Domain,
     },
+    /// A setting of a schedule that must be above 0 and is not, NaN and infinities included.
+    NotPositive {
+        /// The schedule's name.
+        schedule: &'static str,
+        /// The setting's name.
+        option: &'static str,
+        /// What was asked for.
+        value: f64,
+    },
     /// Two options that exclude each other.
     Conflict {
         /// The rule's name.
@@ -196,6 +205,9 @@ impl fmt::Display for Error {
             Self::EmptyBatch => f.write_str("a mini-batch must have 1 sample or more, and 0 was asked for"),
             Self::OutOfRange { rule, option, value, domain } => {
                 write!(f, "{rule}: {option} must be {domain}, and is {value}")
+            }
+            Self::NotPositive { schedule, option, value } => {
+                write!(f, "{schedule}: {option} must be finite and above 0, and is {value}")
             }
             Self::Conflict { rule, reason } => write!(f, "{rule}: {reason}"),
             Self::UnknownOption { rule, option } => write!(f, "{rule} has no option {option}"),

@@ -17,6 +17,7 @@
 //!   conventions of the frameworks as options and presets; [`AnyRule`] is any of them, chosen by name.
 //! - **A step**: [`step()`] on the best [`Backend`], [`Backend::step`] on a given one, [`par_step`] on all threads.
 //! - **Training**: [`train`] has a small driver that shuffles, steps and knows when to stop.
+//! - **Learning-rate schedules**: [`schedule`] has those of the frameworks, as factors on a base learning rate.
 //! - **A rule of your own**: implement [`Rule`] and [`Kernel`].
 //!
 //! Every backend gives the same bits, on every machine, at any thread count and however the slices are cut: only
@@ -49,6 +50,7 @@ mod registry;
 mod rule;
 mod rules;
 mod run;
+pub mod schedule;
 #[cfg(feature = "std")]
 mod share;
 mod step;

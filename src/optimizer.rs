@@ -367,6 +367,10 @@ fn collect<'a>(
 }
 
 /// An empty vector in the allocation of another: the standard library collects in place where the sizes agree.
+#[expect(
+    clippy::unnecessary_filter_map,
+    reason = "`filter` would keep the type, and with it the old lifetime"
+)]
 fn recycle<'a>(mut tensors: Vec<Tensor<'_>>) -> Vec<Tensor<'a>> {
     tensors.clear();
     tensors.into_iter().filter_map(|_| None).collect()

@@ -70,8 +70,8 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         for tensor in self.tensors {
-            if let Some((params, grads, state)) = tensor.slices() {
-                sweep(isa, self.kernel, params, grads, state);
+            if let Some(slices) = tensor.slices() {
+                sweep(isa, self.kernel, slices);
             }
         }
     }

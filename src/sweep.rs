@@ -1,15 +1,13 @@
 //! The loop over slices and its tail: once, for every kernel and every set of instructions.
 
-use crate::{Kernel, lane::Isa};
+use crate::{Kernel, lane::Isa, tensor::Slices};
 
 /// Applies `kernel` to every element. All slices have the same length; elements beyond the shortest are left alone.
 #[inline(always)]
 pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(
     isa: I,
     kernel: K,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [&mut [f32]; N],
+    Slices { params, grads, state }: Slices<'_, N>,
 ) {
     let (p, p_tail) = I::chunks_mut(params);
     let (g, g_tail) = I::chunks(grads);

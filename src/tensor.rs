@@ -20,6 +20,44 @@ pub struct Tensor<'a> {
     tag: Tag,
 }
 
+/// What sharing a step among threads needs.
+#[cfg(feature = "std")]
+impl Tensor<'_> {
+    /// How much memory a step of one element reads and writes: parameter and state both ways, the gradient once.
+    pub(crate) fn bytes_per_element(&self) -> usize {
+        size_of::<f32>() * (3 + 2 * self.slots)
+    }
+
+    /// The memory traffic of a step.
+    pub(crate) fn bytes(&self) -> usize {
+        self.len().saturating_mul(self.bytes_per_element())
+    }
+
+    pub(crate) fn reborrow(&mut self) -> Tensor<'_> {
+        let state = self.state.each_mut().map(|slice| &mut **slice);
+        Tensor { params: self.params, grads: self.grads, state, slots: self.slots, tag: self.tag }
+    }
+
+    /// The first `mid` elements, and the others.
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        let Self { slots, tag, .. } = self;
+        let (params, params_rest) = self.params.split_at_mut(mid.min(self.params.len()));
+        let (grads, grads_rest) = self.grads.split_at(mid.min(self.grads.len()));
+        let mut halves = self.state.map(|slice| slice.split_at_mut(mid.min(slice.len())));
+        let state = halves.each_mut().map(|(first, _)| core::mem::take(first));
+        let state_rest = halves.map(|(_, rest)| rest);
+        let rest = Self { params: params_rest, grads: grads_rest, state: state_rest, slots, tag };
+        (Self { params, grads, state, slots, tag }, rest)
+    }
+}
+
+/// What a kernel with `N` values of state goes over.
+pub(crate) struct Slices<'a, const N: usize> {
+    pub(crate) params: &'a mut [f32],
+    pub(crate) grads: &'a [f32],
+    pub(crate) state: [&'a mut [f32]; N],
+}
+
 /// Which of several rules steps a tensor, and at which step. Tensors of one call to `step_model` have the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tag {
@@ -66,16 +104,6 @@ impl<'a> Tensor<'a> {
         self.params.len()
     }
 
-    /// How much memory a step of one element reads and writes: parameter and state both ways, the gradient once.
-    pub(crate) fn bytes_per_element(&self) -> usize {
-        size_of::<f32>() * (3 + 2 * self.slots)
-    }
-
-    /// The memory traffic of a step.
-    pub(crate) fn bytes(&self) -> usize {
-        self.len().saturating_mul(self.bytes_per_element())
-    }
-
     pub(crate) fn tag(&self) -> Tag {
         self.tag
     }
@@ -85,28 +113,11 @@ impl<'a> Tensor<'a> {
         Self { tag, ..self }
     }
 
-    pub(crate) fn reborrow(&mut self) -> Tensor<'_> {
-        let state = self.state.each_mut().map(|slice| &mut **slice);
-        Tensor { params: self.params, grads: self.grads, state, slots: self.slots, tag: self.tag }
-    }
-
-    /// The first `mid` elements, and the others.
-    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
-        let Self { slots, tag, .. } = self;
-        let (params, params_rest) = self.params.split_at_mut(mid.min(self.params.len()));
-        let (grads, grads_rest) = self.grads.split_at(mid.min(self.grads.len()));
-        let mut halves = self.state.map(|slice| slice.split_at_mut(mid.min(slice.len())));
-        let state = halves.each_mut().map(|(first, _)| core::mem::take(first));
-        let state_rest = halves.map(|(_, rest)| rest);
-        let rest = Self { params: params_rest, grads: grads_rest, state: state_rest, slots, tag };
-        (Self { params, grads, state, slots, tag }, rest)
-    }
-
     /// The slices, the number of their state known at compile time; `None` where there are fewer.
     #[inline(always)]
-    pub(crate) fn slices<const N: usize>(&mut self) -> Option<(&mut [f32], &[f32], [&mut [f32]; N])> {
+    pub(crate) fn slices<const N: usize>(&mut self) -> Option<Slices<'_, N>> {
         let state = self.state.first_chunk_mut::<N>()?.each_mut().map(|slice| &mut **slice);
-        Some((self.params, self.grads, state))
+        Some(Slices { params: self.params, grads: self.grads, state })
     }
 
     /// Whether `rule` can step these slices.

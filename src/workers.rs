@@ -35,6 +35,7 @@ pub struct Workers<J = Serial> {
     )]
     join: J,
     backend: Backend,
+    #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "as above"))]
     serial_below: usize,
 }
 
