@@ -48,8 +48,10 @@ fn any_rule() -> impl Strategy<Value = AnyRule> {
         .prop_map(|(name, index)| index.get(&configurations_of(name)).rule)
 }
 
-/// Everything that a checkpoint holds, copied.
-fn checkpoint<R: Rule>(optimizer: &Optimizer<R>) -> Vec<(String, u64, Vec<(&'static str, Vec<f32>)>)> {
+/// What a checkpoint holds of one parameter: its name, its counter, and its state under the slices' names.
+type Checkpoint = (String, u64, Vec<(&'static str, Vec<f32>)>);
+
+fn checkpoint<R: Rule>(optimizer: &Optimizer<R>) -> Vec<Checkpoint> {
     let copy = |state: (&'static str, &[f32])| (state.0, state.1.to_vec());
     optimizer
         .save()

@@ -295,8 +295,11 @@ fn no_steps() {
     assert_eq!(refused(InverseSqrt::noam(0)), ("inverse-sqrt", "warmup", 0.0));
 }
 
+/// A setting's name, and what became of it.
+type Setting = (&'static str, Result<(), Error>);
+
 /// What each setting that is a number makes of `x`.
-fn settings(x: f64) -> Result<Vec<(&'static str, Result<(), Error>)>, Error> {
+fn settings(x: f64) -> Result<Vec<Setting>, Error> {
     fn drop_value<S>(result: Result<S, Error>) -> Result<(), Error> {
         result.map(|_| ())
     }
