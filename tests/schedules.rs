@@ -158,7 +158,7 @@ fn is_cancelled(record: &Record, ours: f64, theirs: f64, base: f64) -> bool {
     line && (ours - theirs).abs() <= 2e-16 * base
 }
 
-/// All of them telescope products that PyTorch takes step by step, and none drifts further than this in 100 steps.
+/// PyTorch takes many of its schedules from step to step, and none drifts further than this in 100 of them.
 fn agree(ours: f64, theirs: f64) -> bool {
     (ours - theirs).abs() <= 1e-12 * theirs.abs()
 }
@@ -206,6 +206,8 @@ fn what_pytorch_does_not_have() -> Result<(), Error> {
     assert_eq!([0, 10, 30].map(|t| smooth.factor(t)), [1.0, 0.5, 0.125]);
     assert!(agree(smooth.factor(25), 0.5_f64.powf(2.5)));
 
+    // Not 0.7 + (0.05 - 0.7), which is another number.
+    assert_eq!(Linear::new(0.7, 0.05, 10)?.factor(10), 0.05);
     let lifted = Polynomial::new(10, 2.0)?.end(0.5)?;
     assert_eq!([0, 5, 10, 11].map(|t| lifted.factor(t)), [1.0, 0.625, 0.5, 0.5]);
 
@@ -295,7 +297,7 @@ fn no_steps() {
     assert_eq!(refused(InverseSqrt::noam(0)), ("inverse-sqrt", "warmup", 0.0));
 }
 
-/// A setting's name, and what became of it.
+/// What a setting takes, its name, and what became of it.
 type Setting = (&'static str, Result<(), Error>);
 
 /// What each setting that is a number makes of `x`.
@@ -418,6 +420,16 @@ fn no_step_and_no_setting_is_too_extreme() {
 }
 
 #[test]
+fn counters_do_not_wrap() -> Result<(), Error> {
+    let root = 2f64.powi(-32);
+    assert_eq!(InverseSqrt::noam(1)?.factor(u64::MAX), root);
+    let state = PlateauState { factor: 1.0, best: Some(1.0), bad: u64::MAX, cooldown: 0 };
+    let mut plateau = Plateau::torch().patience(u64::MAX).restore(state)?;
+    assert_eq!((plateau.observe(2.0), plateau.state()), (1.0, state));
+    Ok(())
+}
+
+#[test]
 fn a_plateau_bears_extremes() -> Result<(), Error> {
     let extremes =
         [f64::MAX, f64::MIN, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, f64::MIN_POSITIVE];
@@ -441,12 +453,13 @@ fn bits() -> Result<(), Error> {
     let one_cycle = OneCycle::new(100)?;
     let sqrt = WarmupStableDecay::new(3, 5, 70, Shape::Sqrt)?;
     let restarts = WarmRestarts::new(7, 3, 0.05)?;
-    let table: [(&dyn Schedule, u64, u64); 16] = [
+    let table: [(&dyn Schedule, u64, u64); 17] = [
         (&Exponential::new(0.99)?, 1000, 0x3f06_a258_c41b_e0da),
         (&Exponential::new(0.3)?.over(1000)?, 1, 0x3fef_f624_9afa_2715),
         (&Exponential::new(0.3)?.over(1000)?, 12_345, 0x3e97_8aba_e76d_2ffb),
         (&StepDecay::new(7, 0.95)?, 300, 0x3fbd_b102_c766_a546),
         (&Linear::new(1.0 / 3.0, 1.0, 7)?, 4, 0x3fe6_db6d_b6db_6db7),
+        (&Linear::new(0.1, 1.0, 900_000_001)?, 700_000_001, 0x3fe9_9999_99b8_245a),
         (&Polynomial::new(60, 0.9)?, 17, 0x3fe7_b5d0_8bcd_94ef),
         (&Polynomial::new(1000, 3.7)?, 999, 0x3da1_77ab_a121_2dd9),
         (&Cosine::new(1000, 0.1)?, 1, 0x3fef_fffb_57ca_edb2),

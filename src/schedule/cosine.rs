@@ -84,8 +84,8 @@ impl Schedule for Cosine {
 /// # Ok::<(), gradstep::Error>(())
 /// ```
 ///
-/// **Frameworks**: `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`; `keras.optimizers.schedules.
-/// CosineDecayRestarts` with `m_mul` 1, which does not lower the peaks.
+/// **Frameworks**: `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`; Keras' `CosineDecayRestarts` with `m_mul`
+/// 1, which does not lower the peaks.
 ///
 /// **Paper**: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017.
 #[derive(Clone, Copy, Debug, PartialEq)]

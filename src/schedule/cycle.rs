@@ -150,8 +150,8 @@ pub enum CyclicMode {
 /// scale:  triangular 1,  triangular2 1 / 2^(cycles that are over),  exp_range gamma^step
 /// ```
 ///
-/// **Settings**: `up`, steps, 1 or more: `step_size_up` (PyTorch's default is 2000); `low` and `high`, 0 or above; `down`,
-/// steps, 1 or more, as `up` by default; `mode`, triangular by default.
+/// **Settings**: `up`, steps, 1 or more: `step_size_up` (PyTorch's default is 2000); `low` and `high`, 0 or above;
+/// `down`, steps, 1 or more, as `up` by default; `mode`, triangular by default.
 ///
 /// **Errors**: `up` or `down` 0; a factor below 0 or not finite; a `gamma` that is not above 0 or is above 1.
 ///
@@ -164,8 +164,8 @@ pub enum CyclicMode {
 /// ```
 ///
 /// **Frameworks**: `torch.optim.lr_scheduler.CyclicLR`, without its momentum. Its `base_lr` is the base learning rate
-/// if `low` is 1 and `high` is `max_lr / base_lr`; its `max_lr` is, if `high` is 1 and `low` is `base_lr / max_lr`. There
-/// `gamma` may be above 1.
+/// if `low` is 1 and `high` is `max_lr / base_lr`; its `max_lr` is, if `high` is 1 and `low` is `base_lr / max_lr`.
+/// There `gamma` may be above 1.
 ///
 /// **Paper**: Smith, "Cyclical Learning Rates for Training Neural Networks", 2017.
 #[derive(Clone, Copy, Debug, PartialEq)]

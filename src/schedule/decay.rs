@@ -181,8 +181,8 @@ impl Schedule for StepDecay {
 /// # Ok::<(), gradstep::Error>(())
 /// ```
 ///
-/// **Frameworks**: `torch.optim.lr_scheduler.MultiStepLR`; `optax.piecewise_constant_schedule`, where each milestone has
-/// a factor of its own.
+/// **Frameworks**: `torch.optim.lr_scheduler.MultiStepLR`; `optax.piecewise_constant_schedule`, where each milestone
+/// has a factor of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MultiStep<'a> {
     milestones: &'a [u64],

@@ -63,9 +63,9 @@ pub struct PlateauState {
 /// # Ok::<(), gradstep::Error>(())
 /// ```
 ///
-/// **Frameworks**: `torch.optim.lr_scheduler.ReduceLROnPlateau`, but for infinite metrics: minus infinity is the best of
-/// all there, and nothing is ever better. `keras.callbacks.ReduceLROnPlateau` reduces one bad metric earlier (at its
-/// `patience`), and its `min_delta` is an absolute threshold.
+/// **Frameworks**: `torch.optim.lr_scheduler.ReduceLROnPlateau`, but for infinite metrics: minus infinity is the best
+/// of all there, and nothing is ever better. `keras.callbacks.ReduceLROnPlateau` reduces one bad metric earlier (at
+/// its `patience`), and its `min_delta` is an absolute threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plateau {
     mode: Mode,

@@ -8,8 +8,8 @@ use crate::{Error, math::sqrt};
 /// then.factor(step - steps)            from there on
 /// ```
 ///
-/// **Settings**: `steps`, 0 for no warm-up; `start`, the first factor, 0 or above; `then`, what follows, with steps of its
-/// own that count from 0.
+/// **Settings**: `steps`, 0 for no warm-up; `start`, the first factor, 0 or above; `then`, what follows, with steps of
+/// its own that count from 0.
 ///
 /// **Errors**: `start` below 0 or not finite.
 ///
@@ -22,8 +22,8 @@ use crate::{Error, math::sqrt};
 /// ```
 ///
 /// **Frameworks**: `torch.optim.lr_scheduler.SequentialLR` of a `LinearLR` and another. In the `get_*_with_warmup` of
-/// transformers, and in `optax.warmup_cosine_decay_schedule`, `start` is 0 or `init_value / peak_value`, and the number of
-/// all steps includes the warm-up, which here it does not.
+/// transformers, and in `optax.warmup_cosine_decay_schedule`, `start` is 0 or `init_value / peak_value`, and the
+/// number of all steps includes the warm-up, which here it does not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Warmup<S>(Sequence<Linear, S>);
 
@@ -54,8 +54,8 @@ impl<S: Schedule> Schedule for Warmup<S> {
 /// left(p):  linear 1-p,  cosine (1+cos(pi p))/2,  sqrt 1-sqrt(p)
 /// ```
 ///
-/// **Settings**: `warmup` and `stable`, steps, 0 for none; `decay`, steps, 1 or more; `shape`, the way down; `start`, the
-/// first factor, 0 or above, 0 by default; `min`, the last factor, from 0 to 1, 0 by default.
+/// **Settings**: `warmup` and `stable`, steps, 0 for none; `decay`, steps, 1 or more; `shape`, the way down; `start`,
+/// the first factor, 0 or above, 0 by default; `min`, the last factor, from 0 to 1, 0 by default.
 ///
 /// **Errors**: `decay` 0; `start` below 0 or not finite; `min` outside 0 to 1.
 ///

@@ -174,7 +174,8 @@ def combinations():
 
     def sequence(opt, base, of):
         if of == "linear-cosine-step":
-            parts = [lrs.LinearLR(opt, 0.2, 1.0, 8), lrs.CosineAnnealingLR(opt, 30, 0.1 * base), lrs.StepLR(opt, 9, 0.5)]
+            cosine = lrs.CosineAnnealingLR(opt, 30, 0.1 * base)
+            parts = [lrs.LinearLR(opt, 0.2, 1.0, 8), cosine, lrs.StepLR(opt, 9, 0.5)]
             milestones = [12, 50]
         else:
             parts = [lrs.CosineAnnealingWarmRestarts(opt, 6, 2), lrs.PolynomialLR(opt, 40, 1.5)]
@@ -185,7 +186,8 @@ def combinations():
         if of == "constant-exponential":
             parts = [lrs.ConstantLR(opt, 0.1, 15), lrs.ExponentialLR(opt, 0.93)]
         else:
-            parts = [lrs.LinearLR(opt, 0.25, 1.0, 20), lrs.CosineAnnealingLR(opt, 90), lrs.MultiStepLR(opt, [50, 70], 0.4)]
+            steps = lrs.MultiStepLR(opt, [50, 70], 0.4)
+            parts = [lrs.LinearLR(opt, 0.25, 1.0, 20), lrs.CosineAnnealingLR(opt, 90), steps]
         return lrs.ChainedScheduler(parts)
 
     for of in ["linear-cosine-step", "restarts-polynomial"]:
