@@ -6,7 +6,7 @@ use crate::{
     run::{OneRule, Program, check_rule, run},
 };
 
-/// Below this many bytes of traffic a step is not shared. Measured with `cargo bench --bench model -- cutoff`, see
+/// Below this many bytes of traffic a step is not shared. Measured with `cargo bench --bench ratios`, see
 /// README: the fork and the wake-up of a second thread cost some 10 us from outside rayon's pool.
 const SERIAL_BELOW: usize = 1 << 20;
 

@@ -3,7 +3,7 @@
 use std::{num::NonZero, path::PathBuf, thread};
 
 use clap::Parser;
-use gradstep::{AnyRule, Error};
+use gradstep::AnyRule;
 
 use crate::case::{CACHE, Case, Level, MEMORY};
 
@@ -20,13 +20,17 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// How often the loops take turns; five times as often in the cache, where turns are short
+    /// How often the loops take turns; ten times as often in the cache, where turns are short
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
     /// How many threads share a step, besides the measurements with one; as many as the machine has if not given
     #[arg(long)]
     threads: Option<NonZero<usize>>,
+
+    /// Start each slice at a page, instead of 16 bytes behind one as large vectors do on Linux
+    #[arg(long)]
+    pub aligned: bool,
 
     /// Where to write the picture, an SVG
     #[arg(long, value_name = "FILE", default_value = "target/roofline.svg")]
@@ -42,7 +46,7 @@ impl Args {
         let rounds = self.rounds.unwrap_or(if self.quick { 7 } else { 21 });
         match case.level {
             Level::Memory => rounds,
-            Level::Cache => rounds.saturating_mul(5),
+            Level::Cache => rounds.saturating_mul(10),
         }
     }
 
@@ -51,23 +55,54 @@ impl Args {
         self.rules().into_iter().flat_map(|rule| [self.in_memory(rule), in_cache(rule)].concat()).collect()
     }
 
+    /// The chosen ones, in the order of the registry.
     fn rules(&self) -> Vec<AnyRule> {
-        if self.rules.is_empty() {
-            AnyRule::NAMES.iter().flat_map(|name| AnyRule::named(name)).collect()
-        } else {
-            self.rules.clone()
-        }
+        let all = AnyRule::NAMES.iter().flat_map(|name| AnyRule::named(name));
+        all.filter(|rule| self.rules.is_empty() || self.rules.contains(rule)).collect()
     }
 
     fn in_memory(&self, rule: AnyRule) -> Vec<Case> {
         let sizes = if self.quick { &MEMORY[..1] } else { &MEMORY };
         let case = |elements, threads| Case { rule, elements, threads, level: Level::Memory };
         let alone = (self.threads() > 1).then_some(1);
-        let of_size = |&elements| [Some(self.threads()), alone].into_iter().flatten().map(move |n| case(elements, n));
+        let of_size =
+            |&elements| [Some(self.threads()), alone].into_iter().flatten().map(move |n| case(elements, n));
         sizes.iter().flat_map(of_size).collect()
     }
 }
 
 fn in_cache(rule: AnyRule) -> Vec<Case> {
     CACHE.iter().map(|&elements| Case { rule, elements, threads: 1, level: Level::Cache }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use gradstep::Rule as _;
+
+    use super::*;
+
+    fn cases(args: &[&str]) -> Vec<Case> {
+        Args::parse_from([&["roofline"], args].concat()).cases()
+    }
+
+    #[test]
+    fn the_options_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn all_rules_are_the_default() {
+        let mut names: Vec<_> = cases(&[]).iter().map(|case| case.rule.name()).collect();
+        names.dedup();
+        assert_eq!(names, AnyRule::NAMES);
+    }
+
+    #[test]
+    fn memory_is_measured_with_all_threads_and_with_one() {
+        let counts = |args: &[&str]| cases(args).iter().map(|case| case.threads).collect::<Vec<_>>();
+        assert_eq!(counts(&["--rule", "sgd", "--threads", "3"]), [3, 1, 3, 1, 1, 1, 1, 1]);
+        assert_eq!(counts(&["--rule", "sgd", "--threads", "3", "--quick"]), [3, 1, 1, 1, 1, 1]);
+        assert_eq!(counts(&["--rule", "sgd", "--threads", "1", "--quick"]), [1, 1, 1, 1, 1]);
+    }
 }

@@ -2,29 +2,58 @@
 
 use gradstep::{Rule, init_state};
 
+const PAGE: usize = 4096;
+
+/// How many floats large allocations start behind a page, on Linux.
+const HEADER: usize = 4;
+
 pub struct Buffers {
-    pub params: Vec<f32>,
-    pub grads: Vec<f32>,
-    pub state: Vec<Vec<f32>>,
+    params: Floats,
+    grads: Floats,
+    state: Vec<Floats>,
 }
 
 impl Buffers {
-    /// Writes every element, so that no page is touched for the first time while a clock runs.
-    ///
     /// Gradients are above zero, and no number ever becomes subnormal, which many processors are slow with: averages
     /// do not decay, and adding gradients to a second moment, as the roofs do, leaves it above zero.
-    pub fn new(rule: &impl Rule, elements: usize) -> Self {
+    pub fn new(rule: &impl Rule, elements: usize, aligned: bool) -> Self {
         let wave = |i: usize| 0.25 + (i % 1000) as f32 / 1000.0;
+        let floats = |value: &dyn Fn(usize) -> f32| Floats::new(elements, aligned, value);
         let mut buffers = Self {
-            params: (0..elements).map(wave).collect(),
-            grads: (0..elements).map(|i| wave(7 * i)).collect(),
-            state: rule.state().iter().map(|_| vec![1.0; elements]).collect(),
+            params: floats(&wave),
+            grads: floats(&|i| wave(7 * i)),
+            state: rule.state().iter().map(|_| floats(&|_| 0.0)).collect(),
         };
         init_state(rule, &mut buffers.slices().2).expect("there is one slice for each name");
         buffers
     }
 
     pub fn slices(&mut self) -> (&mut [f32], &[f32], Vec<&mut [f32]>) {
-        (&mut self.params, &self.grads, self.state.iter_mut().map(Vec::as_mut_slice).collect())
+        (self.params.slice(), self.grads.slice(), self.state.iter_mut().map(Floats::slice).collect())
+    }
+}
+
+/// Floats that start at the same place of a page in every run: some processors take two turns for a vector that lies
+/// across cache lines.
+struct Floats {
+    floats: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Floats {
+    /// Writes every element, so that no page is touched for the first time while a clock runs.
+    fn new(len: usize, aligned: bool, value: &dyn Fn(usize) -> f32) -> Self {
+        let mut floats = vec![0.0; len + PAGE];
+        let page = floats.as_ptr().align_offset(PAGE);
+        let start = page + if aligned { 0 } else { HEADER };
+        for (i, float) in floats[start..][..len].iter_mut().enumerate() {
+            *float = value(i);
+        }
+        Self { floats, start, len }
+    }
+
+    fn slice(&mut self) -> &mut [f32] {
+        &mut self.floats[self.start..][..self.len]
     }
 }

@@ -40,8 +40,9 @@ impl Case {
         self.level == Level::Cache && takes_root_and_divides(self.rule.name())
     }
 
-    /// How many calls are timed together: some milliseconds of work.
+    /// How many calls are timed together: less than a millisecond of work where they are short, so that an interruption
+    /// spoils few turns.
     pub fn repeats(&self) -> usize {
-        (1 << 22) / self.elements.min(1 << 22)
+        (1 << 19) / self.elements.min(1 << 19)
     }
 }

@@ -7,11 +7,16 @@ use gradstep::Backend;
 pub fn describe(threads: usize) -> String {
     let backend = Backend::detect();
     format!(
-        "{}, {threads} threads, backend {backend} ({}), gradstep {}",
+        "{}, {}, backend {backend} ({}), gradstep {}",
         processor(),
+        count(threads),
         backend.instructions(),
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+pub fn count(threads: usize) -> String {
+    if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
 }
 
 /// As Linux on x86 names it; elsewhere the architecture must do.

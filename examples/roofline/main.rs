@@ -11,9 +11,11 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser as _;
+use gradstep::Rule as _;
 use rayon::ThreadPoolBuilder;
 
 use args::Args;
+use case::Case;
 use measure::Line;
 
 mod args;
@@ -26,6 +28,7 @@ mod measure;
 mod plain;
 mod progress;
 mod roof;
+mod series;
 mod spread;
 mod table;
 
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     ThreadPoolBuilder::new().num_threads(args.threads()).build_global()?;
     println!("{}\n", machine::describe(args.threads()));
-    println!("{}", table::HEADER);
+    println!("{}", table::header());
     let lines = measure_all(args)?;
     println!("\n{}", table::NOTES);
     chart::write(&args.out, &machine::describe(args.threads()), &lines)
@@ -54,9 +57,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 fn measure_all(args: &Args) -> Result<Vec<Line>, gradstep::Error> {
     let cases = args.cases();
     let bar = progress::bar(cases.len());
-    let measure_one = |case| {
-        bar.set_message(table::name(&case));
-        let line = measure::measure(case, args.rounds_of(&case))?;
+    let measure_one = |case: Case| {
+        bar.set_message(case.rule.name());
+        let line = measure::measure(case, args.rounds_of(&case), args.aligned)?;
         bar.suspend(|| println!("{}", table::row(&line)));
         bar.inc(1);
         Ok(line)

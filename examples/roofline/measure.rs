@@ -42,8 +42,8 @@ impl Line {
     }
 }
 
-pub fn measure(case: Case, rounds: u32) -> Result<Line, Error> {
-    let mut bench = Bench::new(case);
+pub fn measure(case: Case, rounds: u32, aligned: bool) -> Result<Line, Error> {
+    let mut bench = Bench::new(case, aligned);
     let total = WARM_UPS + rounds as usize;
     let rounds = (0..total).map(|_| bench.round()).collect::<Result<Vec<_>, _>>()?;
     Ok(summary(case, &rounds[WARM_UPS..]))
@@ -60,6 +60,7 @@ struct Round {
 
 fn summary(case: Case, rounds: &[Round]) -> Line {
     let spread = |value: &dyn Fn(&Round) -> f64| Spread::of(rounds.iter().map(value));
+    let math = || Spread::of(rounds.iter().filter_map(|round| Some(round.math? / round.rule)));
     let median = |value: &dyn Fn(&Round) -> f64| spread(value).median;
     let elements = case.elements as f64;
     let plain_is_faster = median(&|round| round.plain_bytes) < median(&|round| round.shared_bytes);
@@ -69,7 +70,7 @@ fn summary(case: Case, rounds: &[Round]) -> Line {
         nanos_per_param: median(&|round| round.rule / elements),
         cycles_per_param: median(&|round| round.rule * round.gigahertz / elements),
         same_bytes: spread(&|round| bytes(round) / round.rule),
-        math: case.has_math_roof().then(|| spread(&|round| round.math.unwrap_or(0.0) / round.rule)),
+        math: case.has_math_roof().then(math),
     }
 }
 
@@ -82,12 +83,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(case: Case) -> Self {
-        let math = || Buffers::new(&RootsAndDivisions, case.elements / RootsAndDivisions::PER_ELEMENT);
+    fn new(case: Case, aligned: bool) -> Self {
+        let math =
+            || Buffers::new(&RootsAndDivisions, case.elements / RootsAndDivisions::PER_ELEMENT, aligned);
         Self {
             case,
             workers: Workers::new(Threads(case.threads)),
-            buffers: Buffers::new(&case.rule, case.elements),
+            buffers: Buffers::new(&case.rule, case.elements, aligned),
             math: case.has_math_roof().then(math),
             step: 0,
         }
@@ -95,16 +97,44 @@ impl Bench {
 
     fn round(&mut self) -> Result<Round, Error> {
         self.step += 1;
-        let slots = self.case.slots();
+        let (rule, same_bytes) = (self.case.rule, SameBytes { slots: self.case.slots() });
         Ok(Round {
-            rule: self.time(&self.case.rule.clone())?,
+            rule: self.time(&rule)?,
             gigahertz: clock::gigahertz(),
-            shared_bytes: self.time(&SameBytes { slots })?,
-            plain_bytes: self.time_plain(),
+            shared_bytes: self.time(&same_bytes)?,
+            plain_bytes: self.time_plain()?,
             math: self.time_math()?,
         })
     }
 
+    fn time(&mut self, rule: &impl Rule) -> Result<f64, Error> {
+        let (params, grads, mut state) = self.buffers.slices();
+        time(self.case.repeats(), || self.workers.step(rule, self.step, params, grads, &mut state))
+    }
+
+    fn time_plain(&mut self) -> Result<f64, Error> {
+        let (params, grads, mut state) = self.buffers.slices();
+        time(self.case.repeats(), || {
+            plain::add(self.case.threads, params, grads, &mut state);
+            Ok(())
+        })
+    }
+
+    fn time_math(&mut self) -> Result<Option<f64>, Error> {
+        let Some(buffers) = &mut self.math else { return Ok(None) };
+        let (params, grads, _) = buffers.slices();
+        let work = || self.workers.step(&RootsAndDivisions, self.step, params, grads, &mut []);
+        time(self.case.repeats(), work).map(Some)
+    }
+}
+
+/// The nanoseconds of one call among several.
+fn time(calls: usize, mut call: impl FnMut() -> Result<(), Error>) -> Result<f64, Error> {
+    let start = Instant::now();
+    for _ in 0..calls {
+        call()?;
+    }
+    Ok(start.elapsed().as_nanos() as f64 / calls as f64)
 }
 
 /// One thread, or all of the pool.
