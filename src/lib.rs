@@ -16,6 +16,8 @@
 //! - **The rules**: [`Sgd`], [`Momentum`], [`AdaGrad`], [`RmsProp`], [`Adadelta`], [`Adam`], [`AdamW`], each with the
 //!   conventions of the frameworks as options and presets; [`AnyRule`] is any of them, chosen by name.
 //! - **A step**: [`step()`] on the best [`Backend`], [`Backend::step`] on a given one, [`par_step`] on all threads.
+//! - **A model**: [`Workers::step_model`] steps a list of tensors in one call, on threads of your choice ([`Join`]);
+//!   [`Optimizer`] owns the state, the names, the groups and the counters too.
 //! - **Training**: [`train`] has a small driver that shuffles, steps and knows when to stop.
 //! - **Learning-rate schedules**: [`schedule`] has those of the frameworks, as factors on a base learning rate.
 //! - **A rule of your own**: implement [`Rule`] and [`Kernel`].
@@ -25,8 +27,9 @@
 //! is left to the machine.
 //!
 //! # Features
-//! `std` (on by default) finds AVX2 and AVX-512 at run time. `rayon` (on by default, implies `std`) adds [`par_step`].
-//! Without both the crate is `no_std`, and needs neither an allocator nor atomics.
+//! `rayon` (on by default, implies `std`) adds rayon's threads. `std` (on by default, implies `alloc`) finds AVX2 and
+//! AVX-512 at run time and shares steps among threads. `alloc` adds [`Optimizer`]. Without all three the crate is
+//! `no_std`, and needs neither an allocator nor atomics.
 
 #![no_std]
 #![forbid(unsafe_code)]
