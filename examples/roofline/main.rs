@@ -8,7 +8,11 @@
 //! cargo run --release --example roofline -- --quick --rule adamw,sgd
 //! ```
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use gradstep::Rule as _;
@@ -44,23 +48,25 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     ThreadPoolBuilder::new().num_threads(args.threads()).build_global()?;
-    println!("{}\n", machine::describe(args.threads()));
-    println!("{}", table::header());
+    let machine = machine::describe(args.threads());
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{machine}\n\n{}", table::header())?;
     let lines = measure_all(args)?;
-    println!("\n{}", table::NOTES);
-    chart::write(&args.out, &machine::describe(args.threads()), &lines)
+    writeln!(stdout, "\n{}", table::NOTES)?;
+    chart::write(&args.out, &machine, &lines)
         .map_err(|error| format!("can't write {}: {error}", args.out.display()))?;
-    println!("The picture is in {}.", args.out.display());
+    writeln!(stdout, "The picture is in {}.", args.out.display())?;
     Ok(())
 }
 
-fn measure_all(args: &Args) -> Result<Vec<Line>, gradstep::Error> {
+/// Shows each line as soon as it is there.
+fn measure_all(args: &Args) -> Result<Vec<Line>, Box<dyn Error>> {
     let cases = args.cases();
     let bar = progress::bar(cases.len());
     let measure_one = |case: Case| {
         bar.set_message(case.rule.name());
         let line = measure::measure(case, args.rounds_of(&case), args.aligned)?;
-        bar.suspend(|| println!("{}", table::row(&line)));
+        bar.suspend(|| writeln!(io::stdout(), "{}", table::row(&line)))?;
         bar.inc(1);
         Ok(line)
     };
