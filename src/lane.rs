@@ -95,8 +95,9 @@ pub trait Lane:
 /// A set of instructions: how memory becomes lanes and lanes memory.
 pub(crate) trait Isa: Copy {
     type Lane: Lane;
-    /// `LANES` consecutive floats in memory, at any alignment that an `f32` may have.
-    type Chunk: Copy;
+    /// [`LANES`](Isa::LANES) consecutive floats in memory, at any alignment that an `f32` may have.
+    type Chunk: Copy + 'static;
+    const LANES: usize = size_of::<Self::Chunk>() / size_of::<f32>();
 
     /// Whole chunks, and the rest that is shorter than one.
     fn chunks(floats: &[f32]) -> (&[Self::Chunk], &[f32]);

@@ -48,6 +48,7 @@ mod math;
 #[cfg(feature = "alloc")]
 mod optimizer;
 mod options;
+mod prefetch;
 mod prepare;
 mod registry;
 mod rule;

@@ -1,17 +1,55 @@
-//! The loop over slices and its tail: once, for every kernel and every set of instructions.
+//! The loop over slices, its first elements and its tail: once, for every kernel and every set of instructions.
 
-use crate::{Kernel, lane::Isa, tensor::Slices};
+use crate::{Kernel, lane::Isa, prefetch::prefetch, tensor::Slices};
+
+/// From this length on the loop starts where `params` is aligned. An access that crosses a cache line costs a second
+/// one, and a register of AVX-512 at any other place always does; on shorter slices the extra part costs more.
+const ALIGN_FROM: usize = 256;
+
+/// From so many state slices on the loop asks for memory ahead. With four streams the processor's own prefetching falls
+/// behind (AdamW takes 4 to 13 % less time out of cache, on Zen 4); with fewer it does better alone (4 to 27 % there).
+const PREFETCH_FROM: usize = 2;
 
 /// Applies `kernel` to every element. All slices have the same length; elements beyond the shortest are left alone.
 #[inline(always)]
-pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(
-    isa: I,
-    kernel: K,
-    Slices { params, grads, state }: Slices<'_, N>,
-) {
-    let (p, p_tail) = I::chunks_mut(params);
-    let (g, g_tail) = I::chunks(grads);
-    let mut state = state.map(|slice| I::chunks_mut(slice));
+pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, mut slices: Slices<'_, N>) {
+    let unaligned = before_alignment::<I>(slices.params);
+    if unaligned > 0 {
+        let (head, rest) = slices.split_at(unaligned);
+        part(isa, kernel, head);
+        slices = rest;
+    }
+    let tail = chunks(isa, kernel, slices);
+    if !tail.params.is_empty() {
+        part(isa, kernel, tail);
+    }
+}
+
+/// How many elements there are before the first whole chunk at a multiple of its own size; 0 where it is not worth it.
+#[inline(always)]
+fn before_alignment<I: Isa>(params: &[f32]) -> usize {
+    if params.len() < ALIGN_FROM { 0 } else { params.as_ptr().align_offset(size_of::<I::Chunk>()) % I::LANES }
+}
+
+/// Fewer elements than a chunk has.
+#[inline(always)]
+fn part<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) {
+    let Slices { params, grads, state } = slices;
+    let old = state.each_ref().map(|slice| isa.load_part(slice));
+    let old_p = isa.load_part(params);
+    let (change, new) = kernel.update(old_p, isa.load_part(grads), old);
+    isa.store_part(change.apply(old_p), params);
+    for (slice, new) in state.into_iter().zip(new) {
+        isa.store_part(new, slice);
+    }
+}
+
+/// All whole chunks; what comes back is the rest, shorter than one.
+#[inline(always)]
+fn chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) -> Slices<'_, N> {
+    let (p, params) = I::chunks_mut(slices.params);
+    let (g, grads) = I::chunks(slices.grads);
+    let mut state = slices.state.map(|slice| I::chunks_mut(slice));
 
     // The compiler knows that `n` is within each slice, so that neither the cuts nor the loop can panic.
     let n = state.iter().fold(p.len().min(g.len()), |n, (s, _)| n.min(s.len()));
@@ -19,6 +57,11 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(
     let g = &g[..n];
     let s = state.each_mut().map(|(s, _)| &mut s[..n]);
     for i in 0..n {
+        if N >= PREFETCH_FROM {
+            prefetch(p, i);
+            prefetch(g, i);
+            s.iter().for_each(|s| prefetch(s, i));
+        }
         let old = core::array::from_fn(|k| isa.load(s[k][i]));
         let old_p = isa.load(p[i]);
         let (change, new) = kernel.update(old_p, isa.load(g[i]), old);
@@ -27,14 +70,5 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(
             s[k][i] = isa.store(new[k]);
         }
     }
-
-    if !p_tail.is_empty() {
-        let old = state.each_ref().map(|(_, tail)| isa.load_part(tail));
-        let old_p = isa.load_part(p_tail);
-        let (change, new) = kernel.update(old_p, isa.load_part(g_tail), old);
-        isa.store_part(change.apply(old_p), p_tail);
-        for ((_, tail), new) in state.iter_mut().zip(new) {
-            isa.store_part(new, tail);
-        }
-    }
+    Slices { params, grads, state: state.map(|(_, rest)| rest) }
 }

@@ -12,10 +12,8 @@ pub(crate) const MAX_STATE: usize = 8;
 /// [`Workers::step_model`](crate::Workers::step_model) steps a list of them in one call.
 #[derive(Debug)]
 pub struct Tensor<'a> {
-    params: &'a mut [f32],
-    grads: &'a [f32],
-    /// Those beyond `slots` are empty.
-    state: [&'a mut [f32]; MAX_STATE],
+    /// The state slices beyond `slots` are empty.
+    slices: Slices<'a, MAX_STATE>,
     slots: usize,
     tag: Tag,
 }
@@ -34,28 +32,37 @@ impl Tensor<'_> {
     }
 
     pub(crate) fn reborrow(&mut self) -> Tensor<'_> {
-        let state = self.state.each_mut().map(|slice| &mut **slice);
-        Tensor { params: self.params, grads: self.grads, state, slots: self.slots, tag: self.tag }
+        let Self { slices: Slices { params, grads, state }, slots, tag } = self;
+        let state = state.each_mut().map(|slice| &mut **slice);
+        Tensor { slices: Slices { params, grads, state }, slots: *slots, tag: *tag }
     }
 
     /// The first `mid` elements, and the others.
     pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
-        let Self { slots, tag, .. } = self;
+        let (first, rest) = self.slices.split_at(mid);
+        (Self { slices: first, ..self }, Self { slices: rest, ..self })
+    }
+}
+
+/// What a kernel with `N` values of state goes over.
+#[derive(Debug)]
+pub(crate) struct Slices<'a, const N: usize> {
+    pub(crate) params: &'a mut [f32],
+    pub(crate) grads: &'a [f32],
+    pub(crate) state: [&'a mut [f32]; N],
+}
+
+impl<'a, const N: usize> Slices<'a, N> {
+    /// The first `mid` elements, and the others.
+    #[inline(always)]
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
         let (params, params_rest) = self.params.split_at_mut(mid.min(self.params.len()));
         let (grads, grads_rest) = self.grads.split_at(mid.min(self.grads.len()));
         let mut halves = self.state.map(|slice| slice.split_at_mut(mid.min(slice.len())));
         let state = halves.each_mut().map(|(first, _)| core::mem::take(first));
         let state_rest = halves.map(|(_, rest)| rest);
-        let rest = Self { params: params_rest, grads: grads_rest, state: state_rest, slots, tag };
-        (Self { params, grads, state, slots, tag }, rest)
+        (Self { params, grads, state }, Self { params: params_rest, grads: grads_rest, state: state_rest })
     }
-}
-
-/// What a kernel with `N` values of state goes over.
-pub(crate) struct Slices<'a, const N: usize> {
-    pub(crate) params: &'a mut [f32],
-    pub(crate) grads: &'a [f32],
-    pub(crate) state: [&'a mut [f32]; N],
 }
 
 /// Which of several rules steps a tensor, and at which step. Tensors of one call to `step_model` have the same.
@@ -88,7 +95,7 @@ impl<'a> Tensor<'a> {
         if surplus > 0 {
             return Err(Error::TooManySlices { found: slots + surplus, most: MAX_STATE });
         }
-        Ok(Self { params, grads, state, slots, tag: Tag::default() })
+        Ok(Self { slices: Slices { params, grads, state }, slots, tag: Tag::default() })
     }
 
     /// The same from state slices in the form that [`step()`](crate::step()) takes.
@@ -101,7 +108,7 @@ impl<'a> Tensor<'a> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.params.len()
+        self.slices.params.len()
     }
 
     pub(crate) fn tag(&self) -> Tag {
@@ -116,8 +123,9 @@ impl<'a> Tensor<'a> {
     /// The slices, the number of their state known at compile time; `None` where there are fewer.
     #[inline(always)]
     pub(crate) fn slices<const N: usize>(&mut self) -> Option<Slices<'_, N>> {
-        let state = self.state.first_chunk_mut::<N>()?.each_mut().map(|slice| &mut **slice);
-        Some(Slices { params: self.params, grads: self.grads, state })
+        let Slices { params, grads, state } = &mut self.slices;
+        let state = state.first_chunk_mut::<N>()?.each_mut().map(|slice| &mut **slice);
+        Some(Slices { params, grads, state })
     }
 
     /// Whether `rule` can step these slices.
@@ -126,8 +134,8 @@ impl<'a> Tensor<'a> {
         if self.slots != expected.len() {
             return Err(Error::StateCount { rule: rule.name(), expected, found: self.slots });
         }
-        let state = expected.iter().zip(self.state.iter().map(|slice| slice.len()));
-        let mut lengths = core::iter::once((&"grads", self.grads.len())).chain(state);
+        let state = expected.iter().zip(self.slices.state.iter().map(|slice| slice.len()));
+        let mut lengths = core::iter::once((&"grads", self.slices.grads.len())).chain(state);
         match lengths.find(|(_, found)| *found != self.len()) {
             Some((&slice, found)) => Err(Error::Length { slice, expected: self.len(), found }),
             None => Ok(()),

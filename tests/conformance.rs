@@ -120,15 +120,18 @@ fn awkward_values() {
     });
 }
 
-/// Long enough for the loop to run thousands of times, and of a length that leaves a tail everywhere.
+/// Around the length from which the loop aligns itself, and long enough for it to run thousands of times, with a tail
+/// everywhere.
 #[test]
-fn several_pages() {
+fn long_slices() {
     let configurations = configurations();
     for_each_backend(|backend| {
         let mut random = Random(4);
-        for configuration in &configurations {
-            let start = Buffers::random(&configuration.rule, 5003, &mut random);
-            compare(configuration, backend, &start, 3);
+        for (i, configuration) in configurations.iter().enumerate() {
+            for len in [255, 256, 257, 1031, 5003] {
+                let start = Buffers::random(&configuration.rule, len, &mut random);
+                compare(configuration, backend, &start, (i + len) % 17);
+            }
         }
     });
 }
