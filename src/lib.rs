@@ -72,7 +72,7 @@ pub use {
     join::{Join, Serial},
     lane::Lane,
     options::{Domain, Kind, OptionInfo, Options, Value},
-    prepare::{Decay, Prepare, Shrink},
+    prepare::{Decay, L1, Mixed, Prepare, Shrink},
     rule::{Change, Kernel, KernelVisitor, Rule},
     rules::*,
     step::{init_state, step},

@@ -233,11 +233,25 @@ macro_rules! rule_options {
                 /// Weight decay, 0 for none. `decay` says how it enters a step.
             ] [common.weight_decay] weight_decay: f64 => NonNegative;
             [
-                /// How weight decay enters a step: coupled (L2 regularisation) or decoupled (as AdamW).
+                /// How weight decay enters a step.
             ] [common.decay] decay: $crate::Decay;
             [
                 /// Climb instead of descend: the gradient's sign is turned.
             ] [common.maximize] maximize: bool;
+            [
+                /// L1 regularisation, 0 for none. `l1_form` says how it enters a step.
+            ] [common.l1] l1: f64 => NonNegative;
+            [
+                /// How `l1` enters a step.
+            ] [common.l1_form] l1_form: $crate::L1;
+            [
+                /// Leaves a parameter where it is when the rule would move it against its gradient (Liang et al.,
+                /// "Cautious Optimizers", 2024, without their scaling by the mean of the mask).
+            ] [common.cautious] cautious: bool;
+            [
+                /// Leaves decay out where the rule moves a parameter away from zero (Chen et al., "Cautious Weight
+                /// Decay", 2025). Refused with the decay "coupled", which is part of the gradient.
+            ] [common.cautious_decay] cautious_decay: bool;
         }
     };
     (
@@ -269,10 +283,8 @@ macro_rules! rule_options {
             )*
 
             fn consistent(self) -> Result<Self, $crate::Error> {
-                $(if let Some(reason) = $check(&self) {
-                    return Err($crate::Error::Conflict { rule: Self::NAME, reason });
-                })?
-                Ok(self)
+                let conflict = self.common.contradiction() $(.or_else(|| $check(&self)))?;
+                conflict.map_or(Ok(self), |reason| Err($crate::Error::Conflict { rule: Self::NAME, reason }))
             }
         }
 

@@ -4,7 +4,7 @@ use crate::{
     Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Tensor,
     backend::Vectorized,
     lane::Isa,
-    prepare::{Coupled, Decayed, Scaled},
+    prepare::{Coupled, Decayed, Regularized, Scaled},
     sweep::sweep,
     tensor::{MAX_STATE, Tag},
 };
@@ -55,6 +55,9 @@ impl KernelVisitor for Run<'_, '_> {
             Shrink::Nothing => backend.run(Sweeps { kernel: Scaled { kernel, scale }, tensors }),
             Shrink::L2(l2) => backend.run(Sweeps { kernel: Coupled { kernel, scale, l2 }, tensors }),
             Shrink::Decay(decay) => backend.run(Sweeps { kernel: Decayed { kernel, scale, decay }, tensors }),
+            Shrink::Mixed(mixed) => {
+                backend.run(Sweeps { kernel: Regularized { kernel, scale, mixed }, tensors })
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 use gradstep::{
-    AnyRule, Change, Domain, Error, Kernel, KernelVisitor, Kind, OptionInfo, Rule, Shrink, Value, Workers,
+    AnyRule, Change, Domain, Error, Kernel, KernelVisitor, Kind, Mixed, OptionInfo, Prepare, Rule, Shrink,
+    Value, Workers,
 };
 
 pub mod values;
@@ -42,8 +43,8 @@ pub struct Configuration {
     pub rule: AnyRule,
 }
 
-/// Every preset of every rule, and of each rule every combination of its flags and choices, each with numbers off the
-/// beaten track as well. What a rule refuses is left out.
+/// Every preset of every rule, and of each rule every combination of its own flags and choices, each with numbers off
+/// the beaten track as well, and with some of the options that all rules have. What a rule refuses is left out.
 pub fn configurations() -> Vec<Configuration> {
     AnyRule::NAMES.iter().flat_map(|name| configurations_of(name)).collect()
 }
@@ -52,17 +53,64 @@ pub fn configurations_of(name: &str) -> Vec<Configuration> {
     let mut all = presets(name);
     let usual = AnyRule::named(name).unwrap();
     let mut random = Random(1);
-    for settings in combinations(usual.options()) {
-        let plain = configure(usual, &settings);
-        let odd = configure(with_odd_numbers(usual, &mut random), &settings);
-        for (rule, kind) in [(plain, "usual"), (odd, "odd")] {
-            if let Ok(rule) = rule {
-                all.push(Configuration { label: format!("{name} {kind} {settings:?}"), rule });
+    for (i, own) in combinations(own_options(&usual)).iter().enumerate() {
+        for common in some_common(i) {
+            let settings = [&own[..], common].concat();
+            let plain = configure(usual, &settings);
+            let odd = configure(with_odd_numbers(usual, &mut random), &settings);
+            for (rule, kind) in [(plain, "usual"), (odd, "odd")] {
+                if let Ok(rule) = rule {
+                    all.push(Configuration { label: format!("{name} {kind} {settings:?}"), rule });
+                }
             }
         }
     }
     all
 }
+
+/// Those that not every rule has.
+fn own_options(rule: &AnyRule) -> &'static [OptionInfo] {
+    let own = rule.options().iter().position(|option| option.name == "weight_decay").unwrap();
+    &rule.options()[..own]
+}
+
+/// The first of a rule's combinations has each of [`COMMON`], the others have none and two others each.
+fn some_common(i: usize) -> Vec<&'static [Setting]> {
+    if i == 0 {
+        return COMMON.to_vec();
+    }
+    [0, 1 + (2 * i) % (COMMON.len() - 1), 1 + (2 * i + 1) % (COMMON.len() - 1)].map(|i| COMMON[i]).to_vec()
+}
+
+type Setting = (&'static str, Value<'static>);
+
+const ON: Value<'static> = Value::Flag(true);
+const SOME: Value<'static> = Value::Number(0.03);
+
+/// The options that all rules have: nothing, each alone, and a few together.
+const COMMON: &[&[Setting]] = &[
+    &[],
+    &[("maximize", ON)],
+    &[("weight_decay", SOME)],
+    &[("weight_decay", SOME), ("decay", Value::Choice("decoupled"))],
+    &[("weight_decay", SOME), ("decay", Value::Choice("decoupled-after"))],
+    &[("weight_decay", SOME), ("decay", Value::Choice("fixed"))],
+    &[("weight_decay", SOME), ("decay", Value::Choice("fixed-after"))],
+    &[("weight_decay", SOME), ("decay", Value::Choice("proximal"))],
+    &[("weight_decay", SOME), ("decay", Value::Choice("decoupled")), ("cautious_decay", ON)],
+    &[("l1", SOME)],
+    &[("l1", SOME), ("l1_form", Value::Choice("proximal"))],
+    &[("cautious", ON)],
+    &[("weight_decay", SOME), ("maximize", ON), ("cautious", ON), ("l1", SOME)],
+    &[
+        ("weight_decay", SOME),
+        ("decay", Value::Choice("fixed-after")),
+        ("cautious", ON),
+        ("cautious_decay", ON),
+        ("l1", SOME),
+        ("l1_form", Value::Choice("proximal")),
+    ],
+];
 
 pub fn presets(name: &str) -> Vec<Configuration> {
     let configuration = |preset: &&str| Configuration {
@@ -71,8 +119,6 @@ pub fn presets(name: &str) -> Vec<Configuration> {
     };
     AnyRule::presets(name).iter().map(configuration).collect()
 }
-
-type Setting = (&'static str, Value<'static>);
 
 /// All combinations of the values that flags and choices can take.
 fn combinations(options: &'static [OptionInfo]) -> Vec<Vec<Setting>> {
@@ -176,26 +222,59 @@ impl<R: Rule> KernelVisitor for Naive<'_, R> {
     type Output = ();
 
     fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
-        let prepare = self.rule.prepare();
         let Buffers { params, grads, state } = self.buffers;
         for (i, p) in params.iter_mut().enumerate() {
-            let g = grads[i] * prepare.scale;
-            let (g, decay) = match prepare.shrink {
-                Shrink::Nothing => (g, None),
-                Shrink::L2(l2) => (g + *p * l2, None),
-                Shrink::Decay(decay) => (g, Some(*p * decay)),
-            };
-            let old = std::array::from_fn(|slot| state[slot][i]);
-            let (change, new): (Change<f32>, [f32; N]) = kernel.update(*p, g, old);
-            *p = match (change, decay) {
-                (Change::By(change), None) => *p - change,
-                (Change::By(change), Some(decay)) => *p - (change + decay),
-                (Change::To(new), None) => new,
-                (Change::To(new), Some(decay)) => new - decay,
-            };
+            let mut old = std::array::from_fn(|slot| state[slot][i]);
+            *p = naive_element(self.rule.prepare(), kernel, *p, grads[i], &mut old);
             for slot in 0..N {
-                state[slot][i] = new[slot];
+                state[slot][i] = old[slot];
             }
         }
     }
+}
+
+/// One element with all that is done around the kernel.
+fn naive_element<K: Kernel<N>, const N: usize>(
+    prepare: Prepare,
+    kernel: K,
+    p: f32,
+    g: f32,
+    state: &mut [f32; N],
+) -> f32 {
+    let mixed = match prepare.shrink {
+        Shrink::Nothing => Mixed::default(),
+        Shrink::L2(l2) => Mixed { l2, ..Mixed::default() },
+        Shrink::Decay(decay) => Mixed { decay, ..Mixed::default() },
+        Shrink::Mixed(mixed) => mixed,
+    };
+    let sign = |x: f32| if x == 0.0 || x.is_nan() { 0.0 } else { x.signum() };
+    let mut g = g * prepare.scale;
+    if mixed.l2 != 0.0 {
+        g += mixed.l2 * p;
+    }
+    if mixed.l1 != 0.0 {
+        g += mixed.l1 * sign(p);
+    }
+    let (change, new_state) = kernel.update(p, g, *state);
+    *state = new_state;
+    let (mut by, mut new) = match change {
+        Change::By(by) => (by, p - by),
+        Change::To(new) => (p - new, new),
+    };
+    if mixed.cautious && sign(by) * sign(g) <= 0.0 {
+        (by, new) = (0.0, p);
+    }
+    let careful = mixed.cautious_decay && sign(by) * sign(p) <= 0.0;
+    let decay = if careful { 0.0 } else { mixed.decay * if mixed.decay_after { new } else { p } };
+    match change {
+        _ if mixed.decay == 0.0 => {}
+        Change::By(_) if !mixed.decay_after => new = p - (by + decay),
+        _ => new -= decay,
+    }
+    if mixed.threshold != 0.0 && new.abs() <= mixed.threshold {
+        new = 0.0;
+    } else if mixed.threshold != 0.0 {
+        new -= mixed.threshold.copysign(new);
+    }
+    new
 }
