@@ -1,8 +1,7 @@
 //! Asking for memory ahead of its use.
 
-/// How far ahead, in bytes. Half a page: the processor's own prefetcher stops at a page's end, and farther ahead lines
-/// of several streams push each other out.
-const AHEAD: usize = 2048;
+/// How far ahead, in bytes. On Zen 4 AdamW took 1 to 4 % longer with 256, 4 to 10 % with 1024 and more beyond that.
+const AHEAD: usize = 512;
 
 /// A cache line.
 const LINE: usize = 64;

@@ -102,11 +102,12 @@ proptest! {
         }
     }
 
-    /// From rest, a zero gradient moves nothing, whatever the rule's numbers; without weight decay, that is.
+    /// From rest, a zero gradient moves nothing, whatever the rule's numbers; without weight decay and L1, that is.
     #[test]
     fn zero_gradients_from_rest(rule in any_rule(), backend in any_backend(), len in 0usize..100, seed: u64) {
         let mut rule = rule;
         rule.set("weight_decay", 0.0).unwrap();
+        rule.set("l1", 0.0).unwrap();
         prop_assume!(["eps", "eps_root"].iter().any(|eps| {
             matches!(rule.get(eps), Some(gradstep::Value::Number(eps)) if eps > 0.0)
         }) || rule.get("eps").is_none());
