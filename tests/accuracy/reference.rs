@@ -1,45 +1,153 @@
 //! The rules once more, one element in `f64`, from the formulas of the papers and of the frameworks' documentation:
 //! nothing is folded, and nothing but the options is shared with the crate.
 
+mod adam;
+mod adaptive;
+mod denominator;
+mod descent;
+mod sign;
+
+use std::cell::Cell;
+
 use gradstep::{AnyRule, Rule, Value};
+
+/// From options, step number (from 1), parameter, gradient and state to the new parameter. Writes the new
+/// state.
+type Formula = fn(&Options, u64, f64, f64, &mut [f64]) -> f64;
+
+fn formula(name: &str) -> Formula {
+    match name {
+        "sgd" => descent::sgd,
+        "momentum" | "sgdw" => descent::momentum,
+        "qhm" => descent::qhm,
+        "asgd" => descent::asgd,
+        "adagrad" => adaptive::adagrad,
+        "rmsprop" => adaptive::rmsprop,
+        "adadelta" => adaptive::adadelta,
+        "ftrl" => adaptive::ftrl,
+        "madgrad" => adaptive::madgrad,
+        "adam" | "adamw" => adam::adam,
+        "nadam" | "nadamw" => adam::nadam,
+        "radam" => adam::radam,
+        "qhadam" => adam::qhadam,
+        "adan" => adam::adan,
+        "ademamix" => adam::ademamix,
+        "adamax" => denominator::adamax,
+        "adabelief" => denominator::adabelief,
+        "yogi" => denominator::yogi,
+        "adabound" | "amsbound" => denominator::adabound,
+        "adopt" => denominator::adopt,
+        "sophia" => denominator::sophia,
+        "signsgd" => sign::signsgd,
+        "signum" => sign::signum,
+        "lion" => sign::lion,
+        "rprop" => sign::rprop,
+        name => panic!("{name} has no reference: add its formula to tests/accuracy/reference.rs"),
+    }
+}
+
+/// State before the first step.
+fn initial(o: &Options) -> Vec<f64> {
+    let mut state = vec![0.0; o.rule.state().len()];
+    match o.rule.name() {
+        "adagrad" | "rmsprop" | "ftrl" => state[0] = o.number("initial_accumulator_value"),
+        "yogi" => state.fill(o.number("initial_accumulator_value")),
+        "rprop" => state[1] = o.number("lr"),
+        _ => {}
+    }
+    state
+}
 
 /// One element under one rule.
 pub struct Reference {
     options: Options,
-    formula: fn(&Options, u64, f64, f64, &mut [f64]) -> f64,
+    formula: Formula,
     p: f64,
     state: Vec<f64>,
+    /// The largest magnitudes so far, of the parameter and of the rule's change.
+    largest: f64,
+    largest_change: f64,
 }
 
 impl Reference {
     pub fn new(rule: &AnyRule, p: f64) -> Self {
-        let formula = match rule.name() {
-            "sgd" => sgd,
-            "momentum" => momentum,
-            "adagrad" => adagrad,
-            "rmsprop" => rmsprop,
-            "adadelta" => adadelta,
-            "adam" | "adamw" => adam,
-            name => panic!("{name} has no reference: add its formula to tests/accuracy/reference.rs"),
-        };
-        let options = Options(*rule);
-        let mut state = vec![0.0; rule.state().len()];
-        if matches!(rule.name(), "adagrad" | "rmsprop") {
-            state[0] = options.number("initial_accumulator_value");
-        }
-        Self { options, formula, p, state }
+        let options = Options { rule: *rule, doubtful: Cell::new(false) };
+        let (formula, state) = (formula(rule.name()), initial(&options));
+        Self { options, formula, p, state, largest: p.abs(), largest_change: 0.0 }
+    }
+
+    /// Writes state that the rule leaves to its caller.
+    pub fn fill(&mut self, slot: usize, value: f64) {
+        self.state[slot] = value;
     }
 
     pub fn step(&mut self, t: u64, g: f64) {
-        let (o, old) = (&self.options, self.p);
-        let mut g = if o.flag("maximize") { -g } else { g };
-        let decay = o.number("weight_decay");
-        match o.word("decay") {
-            "coupled" => g += decay * old,
-            "decoupled" => self.p -= o.number("lr") * decay * old,
+        let (g, direction) = self.gradient(g);
+        let mut change = self.change(t, g);
+        let o = &self.options;
+        if o.flag("cautious") && sign(change) * direction <= 0.0 {
+            change = 0.0;
+        }
+        self.p = self.decayed(change);
+        if o.word("l1_form") == "proximal" {
+            self.p = sign(self.p) * (self.p.abs() - o.number("lr") * o.number("l1")).max(0.0);
+        }
+        self.largest = self.largest.max(self.p.abs());
+    }
+
+    /// The gradient that the rule sees, and its sign.
+    fn gradient(&self, g: f64) -> (f64, f64) {
+        let (o, p) = (&self.options, self.p);
+        let given = if o.flag("maximize") { -g } else { g };
+        let decay = if o.word("decay") == "coupled" { o.number("weight_decay") } else { 0.0 };
+        let l1 = if o.word("l1_form") == "subgradient" { o.number("l1") } else { 0.0 };
+        let mut g = given + decay * p;
+        if l1 != 0.0 {
+            g += l1 * o.sign(p, self.largest);
+        }
+        (g, o.sign(g, given.abs() + decay * self.largest + l1))
+    }
+
+    /// What the rule takes from the parameter. Most do not read it: from 0 their change is seen exactly, even
+    /// one that vanishes beside the parameter.
+    fn change(&mut self, t: u64, g: f64) -> f64 {
+        let from = if self.reads_parameter() { self.p } else { 0.0 };
+        let change = from - (self.formula)(&self.options, t, from, g, &mut self.state);
+        self.largest_change = self.largest_change.max(change.abs());
+        change
+    }
+
+    fn reads_parameter(&self) -> bool {
+        matches!(self.options.rule.name(), "asgd" | "ftrl" | "madgrad")
+    }
+
+    /// The parameter after the change and weight decay.
+    fn decayed(&self, change: f64) -> f64 {
+        let (o, old, new) = (&self.options, self.p, self.p - change);
+        let (lr, decay) = (o.number("lr"), o.number("weight_decay"));
+        let form = o.word("decay");
+        if form == "coupled" || decay == 0.0 || o.flag("cautious_decay") && !self.towards_zero(change) {
+            return new;
+        }
+        match form {
+            "decoupled" => new - lr * decay * old,
+            "decoupled-after" => new - lr * decay * new,
+            "fixed" => new - decay * old,
+            "fixed-after" => new - decay * new,
+            "proximal" => new / (1.0 + lr * decay),
             other => panic!("no reference for decay {other}"),
         }
-        self.p = (self.formula)(o, t, self.p, g, &mut self.state);
+    }
+
+    fn towards_zero(&self, change: f64) -> bool {
+        // Where `f32` takes the new parameter from the old, the error is of the parameter's size.
+        let parameter = if self.reads_parameter() { 0.1 * self.largest } else { 0.0 };
+        self.options.sign(change, self.largest_change + parameter) * sign(self.p) > 0.0
+    }
+
+    /// Whether all that came after may hang on the sign of a rounding error.
+    pub fn doubtful(&self) -> bool {
+        self.options.doubtful.get()
     }
 
     /// The parameter, then the state in the rule's order.
@@ -49,117 +157,54 @@ impl Reference {
 }
 
 /// The options of a rule, by name.
-pub struct Options(AnyRule);
+pub struct Options {
+    rule: AnyRule,
+    doubtful: Cell<bool>,
+}
 
 impl Options {
     fn number(&self, name: &str) -> f64 {
-        match self.0.get(name) {
+        match self.rule.get(name) {
             Some(Value::Number(number)) => number,
             other => panic!("{name} is {other:?}"),
         }
     }
 
     fn flag(&self, name: &str) -> bool {
-        match self.0.get(name) {
+        match self.rule.get(name) {
             Some(Value::Flag(flag)) => flag,
             other => panic!("{name} is {other:?}"),
         }
     }
 
     fn word(&self, name: &str) -> &'static str {
-        match self.0.get(name) {
+        match self.rule.get(name) {
             Some(Value::Choice(word)) => word,
             other => panic!("{name} is {other:?}"),
         }
     }
-}
 
-fn sgd(o: &Options, _: u64, p: f64, g: f64, _: &mut [f64]) -> f64 {
-    p - o.number("lr") * g
-}
-
-fn momentum(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
-    let dampening = if t == 1 { 0.0 } else { o.number("dampening") };
-    follow(o, p, g, (1.0 - dampening) * g, &mut state[0])
-}
-
-/// The four conventions of velocity. `damped` is what enters the velocity of the convention "sum".
-fn follow(o: &Options, p: f64, g: f64, damped: f64, v: &mut f64) -> f64 {
-    let (lr, mu, nesterov) = (o.number("lr"), o.number("momentum"), o.flag("nesterov"));
-    match o.word("velocity") {
-        "sum" => {
-            *v = mu * *v + damped;
-            p - lr * if nesterov { g + mu * *v } else { *v }
+    /// The sign of a sum whose terms have `size`. Where it is so near to zero that `f32` may see the other
+    /// sign, the element is doubtful from then on.
+    fn sign(&self, x: f64, size: f64) -> f64 {
+        if x != 0.0 && x.abs() < 1e-5 * size {
+            self.doubtful.set(true);
         }
-        "lr-inside" => {
-            *v = mu * *v + lr * g;
-            p - if nesterov { mu * *v + lr * g } else { *v }
-        }
-        "lr-inside-negative" => {
-            *v = mu * *v - lr * g;
-            p + if nesterov { mu * *v - lr * g } else { *v }
-        }
-        "average" => {
-            *v = mu * *v + (1.0 - mu) * g;
-            p - lr * if nesterov { mu * *v + (1.0 - mu) * g } else { *v }
-        }
-        other => panic!("no reference for velocity {other}"),
+        sign(x)
     }
 }
 
-fn adagrad(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
-    let lr = o.number("lr") / (1.0 + (t - 1) as f64 * o.number("lr_decay"));
-    state[0] += g * g;
-    if o.flag("rest_at_zero_sum") && state[0] == 0.0 {
-        return p;
-    }
-    p - lr * g / ((state[0] + o.number("eps_root")).sqrt() + o.number("eps"))
+/// 1, -1, or 0 for zero.
+fn sign(x: f64) -> f64 {
+    if x == 0.0 { 0.0 } else { x.signum() }
 }
 
-fn rmsprop(o: &Options, _: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
-    let (alpha, centered, heavy) = (o.number("alpha"), o.flag("centered"), o.number("momentum") > 0.0);
-    state[0] = alpha * state[0] + (1.0 - alpha) * g * g;
-    let mut variance = state[0];
-    if centered {
-        let mean = state.last_mut().unwrap();
-        *mean = alpha * *mean + (1.0 - alpha) * g;
-        variance = (variance - *mean * *mean).max(0.0);
-    }
-    let u = g / ((variance + o.number("eps_root")).sqrt() + o.number("eps"));
-    if heavy { follow(o, p, u, u, &mut state[1]) } else { p - o.number("lr") * u }
+/// Moves an exponential average.
+fn average(mean: &mut f64, beta: f64, x: f64) {
+    *mean = beta * *mean + (1.0 - beta) * x;
 }
 
-fn adadelta(o: &Options, _: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
-    let (rho, eps) = (o.number("rho"), o.number("eps"));
-    state[0] = rho * state[0] + (1.0 - rho) * g * g;
-    let delta = (state[1] + eps).sqrt() / (state[0] + eps).sqrt() * g;
-    state[1] = rho * state[1] + (1.0 - rho) * delta * delta;
-    p - o.number("lr") * delta
-}
-
-fn adam(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
-    let (beta1, beta2) = (o.number("beta1"), o.number("beta2"));
-    let (eps, eps_root) = (o.number("eps"), o.number("eps_root"));
-    state[0] = beta1 * state[0] + (1.0 - beta1) * g;
-    state[1] = beta2 * state[1] + (1.0 - beta2) * g * g;
-    let correction = |beta: f64| if o.flag("bias_correction") { 1.0 - beta.powf(t as f64) } else { 1.0 };
-    let (correction1, correction2) = (correction(beta1), correction(beta2));
-    let corrected = match o.word("amsgrad") {
-        "off" => state[1] / correction2,
-        "raw" => {
-            state[2] = state[2].max(state[1]);
-            state[2] / correction2
-        }
-        "corrected" => {
-            state[2] = state[2].max(state[1] / correction2);
-            state[2]
-        }
-        other => panic!("no reference for amsgrad {other}"),
-    };
-    let eps = match o.word("eps_place") {
-        "after-correction" => eps,
-        "hat" => eps / correction2.sqrt(),
-        other => panic!("no reference for eps_place {other}"),
-    };
-    p - o.number("lr") * (state[0] / correction1) / ((corrected + eps_root).sqrt() + eps)
+/// An average without its bias to the zero that it began with.
+fn corrected(mean: f64, beta: f64, t: u64) -> f64 {
+    mean / (1.0 - beta.powf(t as f64))
 }
