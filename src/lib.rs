@@ -45,6 +45,7 @@ mod error;
 mod join;
 mod lane;
 mod math;
+mod moments;
 #[cfg(feature = "alloc")]
 mod optimizer;
 mod options;
@@ -71,6 +72,7 @@ pub use {
     error::{Error, Name},
     join::{Join, Serial},
     lane::Lane,
+    moments::AdamEps,
     options::{Domain, Kind, OptionInfo, Options, Value},
     prepare::{Decay, L1, Mixed, Prepare, Shrink},
     rule::{Change, Kernel, KernelVisitor, Rule},

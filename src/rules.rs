@@ -10,6 +10,13 @@ use crate::registry::registry;
 registry! {
     sgd: Sgd(Sgd) as torch, keras, optax;
     momentum: Momentum(Momentum) as torch, keras, optax, burn, textbook;
+    sgdw: SgdW(Momentum) as paper, torch;
+    qhm: Qhm(Qhm) as paper;
+    signsgd: SignSgd(SignSgd) as optax;
+    signum: Signum(Signum) as optax, paper;
+    lion: Lion(Lion) as paper, keras, optax;
+    rprop: Rprop(Rprop) as torch, optax;
+    asgd: Asgd(Asgd) as torch;
     adagrad: AdaGrad(AdaGrad) as torch, keras, optax;
     rmsprop: RmsProp(RmsProp) as torch, keras, optax, dfdx;
     adadelta: Adadelta(Adadelta) as torch, keras, optax;

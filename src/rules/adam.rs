@@ -1,6 +1,6 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
-    math::{powi, sqrt},
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    moments::{Moments, Root, correction},
     options::{choices, rule_options},
     prepare::Common,
 };
@@ -14,17 +14,6 @@ choices! {
         Raw = "raw",
         /// The maximum of the corrected second moments: optax.
         Corrected = "corrected",
-    }
-}
-
-choices! {
-    /// Where Adam's `eps` stands.
-    pub enum AdamEps {
-        /// Added to the corrected root, as in the paper's algorithm 1: PyTorch, optax.
-        AfterCorrection = "after-correction",
-        /// Added to the root of the raw second moment, the paper's "epsilon hat": Keras, TensorFlow. In the first
-        /// steps this is a larger epsilon.
-        Hat = "hat",
     }
 }
 
@@ -154,7 +143,7 @@ impl Rule for Adam {
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        let moments = Moments { rest1: (1.0 - self.beta1) as f32, rest2: (1.0 - self.beta2) as f32 };
+        let moments = Moments::new(self.beta1, self.beta2);
         let (correction1, correction2) = self.corrections(step);
         match self.amsgrad {
             AmsGrad::Off => visitor.visit(Plain { moments, divide: self.divide(correction1, correction2) }),
@@ -173,55 +162,30 @@ impl Rule for Adam {
 }
 
 impl Adam {
-    /// `1 - beta^t` for both betas: what the averages weigh by now.
     fn corrections(&self, step: u64) -> (f64, f64) {
         if self.bias_correction {
-            (1.0 - powi(self.beta1, step), 1.0 - powi(self.beta2, step))
+            (correction(self.beta1, step), correction(self.beta2, step))
         } else {
             (1.0, 1.0)
         }
     }
 
-    /// Multiplies numerator and denominator by the root of the second correction, so that the loop need not divide
-    /// by it.
     fn divide(&self, correction1: f64, correction2: f64) -> Divide {
-        let root = sqrt(correction2);
-        let eps = match self.eps_place {
-            AdamEps::AfterCorrection => self.eps * root,
-            AdamEps::Hat => self.eps,
-        };
-        Divide {
-            lr: (self.lr * root / correction1) as f32,
-            eps: eps as f32,
-            eps_root: (self.eps_root * correction2) as f32,
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Moments {
-    rest1: f32,
-    rest2: f32,
-}
-
-impl Moments {
-    #[inline(always)]
-    fn update<L: Lane>(self, g: L, m: L, v: L) -> (L, L) {
-        (m.lerp(g, self.rest1), v.lerp(g * g, self.rest2))
+        let root = Root::new(self.eps, self.eps_place, self.eps_root, correction2);
+        Divide { lr: (self.lr * root.scale / correction1) as f32, root }
     }
 }
 
 #[derive(Clone, Copy)]
 struct Divide {
     lr: f32,
-    eps: f32,
-    eps_root: f32,
+    root: Root,
 }
 
 impl Divide {
     #[inline(always)]
     fn change<L: Lane>(self, m: L, v: L) -> L {
-        m * self.lr / ((v + self.eps_root).sqrt() + self.eps)
+        m * self.lr / self.root.of(v)
     }
 }
 

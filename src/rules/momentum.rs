@@ -1,6 +1,6 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options, prepare::Common,
-    velocity::Coefficients,
+    Change, Decay, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options,
+    prepare::Common, velocity::Coefficients,
 };
 
 rule_options! {
@@ -101,6 +101,16 @@ impl Momentum {
     #[must_use]
     pub const fn textbook() -> Self {
         Self { lr: 1e-2, velocity: Velocity::LrInside, ..Self::torch() }
+    }
+
+    /// With another learning rate, known to be valid.
+    pub(super) const fn at(self, lr: f64) -> Self {
+        Self { lr, ..self }
+    }
+
+    /// With another decay.
+    pub(super) const fn decayed(self, decay: Decay, weight_decay: f64) -> Self {
+        Self { common: Common::decay(decay, weight_decay), ..self }
     }
 
     fn contradiction(&self) -> Option<&'static str> {
