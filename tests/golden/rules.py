@@ -5,11 +5,13 @@
     KERAS_BACKEND=jax JAX_ENABLE_X64=1 venv/bin/python tests/golden/rules.py
 
 Writes tests/golden/rules.txt.gz. Each case is run twice, in float64 and in float32: the first is the truth, the second
-tells how far from it the framework itself is.
+tells how far from it the framework itself is. The last bits depend on the machine: PyTorch's square root is the math
+library's, which chooses its code by the processor.
 """
 
 import gzip
 import io
+import math
 import os
 import random
 import sys
@@ -51,7 +53,23 @@ def inputs():
 PARAMS, GRADS = inputs()
 
 
+def hessian():
+    """What Sophia's curvature stays at: everyday values, zeros, negative, tiny and large ones."""
+    source = random.Random(20261123)
+    values = [source.uniform(0, 1) * 10.0 ** (i % 5 - 1) for i in range(ELEMENTS)]
+    values[2] = 0.0
+    values[3] = 0.0
+    values[6] = -1.0
+    values[8] = 1e-20
+    values[9] = 1e6
+    return numpy.float32(values)
+
+
+HESSIAN = hessian()
+
+
 def torch_run(make, dtype):
+    torch.set_default_dtype(getattr(torch, dtype))  # of the numbers in a state, such as NAdam's mu_product
     param = torch.nn.Parameter(torch.tensor(PARAMS, dtype=getattr(torch, dtype)))
     optimizer = make([param])
     shown = {}
@@ -165,6 +183,23 @@ def torch_cases():
     ]
     grid("adam", torch.optim.Adam, adam)
     grid("adamw", torch.optim.AdamW, adam)
+    betas = ({"beta1": 0.5, "beta2": 0.9, "eps": 0.01}, {"betas": (0.5, 0.9), "eps": 0.01})
+    decoupled = ({"decay": "decoupled"}, {"decoupled_weight_decay": True})
+    nadam = [({}, {}), betas, ({"momentum_decay": 0.5}, {"momentum_decay": 0.5})]
+    grid("adamax", torch.optim.Adamax, [({}, {}), betas])
+    grid("nadam", torch.optim.NAdam, [*nadam, decoupled])
+    grid("nadamw", torch.optim.NAdam, nadam, weight_decay=0.01, decoupled_weight_decay=True)
+    grid("radam", torch.optim.RAdam, [({}, {}), betas, decoupled])
+    for common_options, common_settings in [common[0], common[2]]:  # it has no weight decay
+        for options, settings in [
+            ({}, {}),
+            ({"lr": 0.1, "eta_minus": 0.3, "eta_plus": 1.5}, {"lr": 0.1, "etas": (0.3, 1.5)}),
+            ({"step_size_min": 0.005, "step_size_max": 0.02}, {"step_sizes": (0.005, 0.02)}),
+        ]:
+            add("rprop", torch.optim.Rprop, options | common_options, **settings | common_settings)
+    averaged = {"lr": 0.1, "lambd": 0.5, "alpha": 0.5, "t0": 5}
+    early = {"lambd": 0.01, "t0": 0}
+    grid("asgd", torch.optim.ASGD, [({}, {}), (early, early), (averaged, averaged)])
 
 
 def keras_cases():
@@ -196,6 +231,26 @@ def keras_cases():
     amsgrad = ({"amsgrad": "raw", "beta2": 0.9}, {"amsgrad": True, "beta_2": 0.9})
     grid("adam", optimizers.Adam, [({}, {}), amsgrad])
     grid("adamw", optimizers.AdamW, [({}, {}), amsgrad])
+    betas = ({"beta1": 0.5, "beta2": 0.9}, {"beta_1": 0.5, "beta_2": 0.9})
+    eps = ({"eps": 0.01}, {"epsilon": 0.01})
+    grid("adamax", optimizers.Adamax, [({}, {}), betas, eps])
+    grid("nadam", optimizers.Nadam, [({}, {}), betas, eps])
+    grid("lion", optimizers.Lion, [({}, {}), betas])
+    # FTRL without weight decay: Keras applies it before the step, which reads the parameter and then replaces it.
+    l1, l2, shrinkage = (f"{name}_regularization_strength" for name in ("l1", "l2", "l2_shrinkage"))
+    for options, settings in [
+        ({}, {}),
+        ({"lr": 0.1, "initial_accumulator_value": 1.0}, {"learning_rate": 0.1, "initial_accumulator_value": 1.0}),
+        ({"l1_strength": 0.5}, {l1: 0.5}),
+        ({"l2_strength": 0.5}, {l2: 0.5}),
+        ({"l2_shrinkage": 0.1}, {shrinkage: 0.1}),
+        ({"beta": 1.0}, {"beta": 1.0}),
+        (
+            {"lr": 0.1, "l1_strength": 0.5, "l2_strength": 0.1, "l2_shrinkage": 0.1, "beta": 1.0},
+            {"learning_rate": 0.1, l1: 0.5, l2: 0.1, shrinkage: 0.1, "beta": 1.0},
+        ),
+    ]:
+        add("ftrl", optimizers.Ftrl, options, **settings)
 
 
 def optax_cases():
@@ -223,6 +278,148 @@ def optax_cases():
     add("adam", {"amsgrad": "corrected", "beta2": 0.9}, lambda: optax.amsgrad(lr, b2=0.9))
     add("adamw", {}, lambda: optax.adamw(lr))
     add("adamw", {"weight_decay": 0.1}, lambda: optax.adamw(lr, weight_decay=0.1))
+
+    contrib = optax.contrib
+    decoupled = {"decay": "decoupled", "weight_decay": 0.1}
+    coupled = {"decay": "coupled", "weight_decay": 0.1}
+    betas = {"beta1": 0.5, "beta2": 0.9}
+
+    def decayed(form, scale):
+        """A rule that has no weight decay in optax, with one."""
+        decay = optax.add_decayed_weights(form["weight_decay"])
+        parts = [decay, scale] if form is coupled else [scale, decay]
+        return optax.chain(*parts, optax.scale_by_learning_rate(lr))
+
+    add("adamax", {}, lambda: optax.adamax(lr))
+    add("adamax", {"eps": 0.01} | betas, lambda: optax.adamax(lr, b1=0.5, b2=0.9, eps=0.01))
+    add("adamax", decoupled, lambda: optax.adamaxw(lr, weight_decay=0.1))
+    add("adamax", coupled, lambda: decayed(coupled, optax.scale_by_adamax()))
+    add("nadam", {}, lambda: optax.adam(lr, nesterov=True))
+    add("nadam", {"eps": 0.01} | betas, lambda: optax.nadam(lr, b1=0.5, b2=0.9, eps=0.01))
+    add("nadamw", {}, lambda: optax.nadamw(lr))
+    add("nadamw", {"weight_decay": 0.1} | betas, lambda: optax.nadamw(lr, b1=0.5, b2=0.9, weight_decay=0.1))
+    add("radam", {}, lambda: optax.radam(lr))
+    add("radam", {"eps": 0.01} | betas, lambda: optax.radam(lr, b1=0.5, b2=0.9, eps=0.01))
+    add("radam", {"eps_root": 1e-4}, lambda: optax.radam(lr, eps_root=1e-4))
+    add("radam", {"threshold": 4.5}, lambda: optax.radam(lr, threshold=4.5))
+    add("radam", {"threshold": 20.0}, lambda: optax.radam(lr, threshold=20.0))
+    add("radam", decoupled, lambda: decayed(decoupled, optax.scale_by_radam()))
+    add("rprop", {}, lambda: optax.rprop(lr))
+    add(
+        "rprop",
+        {"lr": 0.1, "eta_minus": 0.3, "eta_plus": 1.5},
+        lambda: optax.rprop(0.1, eta_minus=0.3, eta_plus=1.5),
+    )
+    add(
+        "rprop",
+        {"step_size_min": 5e-4, "step_size_max": 2e-3},
+        lambda: optax.rprop(lr, min_step_size=5e-4, max_step_size=2e-3),
+    )
+    add("signsgd", {}, lambda: optax.sign_sgd(lr))
+    add("signsgd", decoupled, lambda: decayed(decoupled, optax.scale_by_sign()))
+    add("signum", {}, lambda: optax.signum(lr))
+    add("signum", {"momentum": 0.5}, lambda: optax.signum(lr, beta=0.5))
+    add("signum", {"lr": 0.1, "momentum": 0.99}, lambda: optax.signum(0.1, beta=0.99))
+
+    def lion(decay=1e-3, **settings):
+        parts = optax.scale_by_lion(**settings), optax.add_decayed_weights(decay)
+        return optax.chain(*parts, optax.scale_by_learning_rate(lr))
+
+    add("lion", {}, lambda: optax.lion(lr))
+    add("lion", {"weight_decay": 0.1} | betas, lambda: optax.lion(lr, b1=0.5, b2=0.9, weight_decay=0.1))
+    add("lion", {"mode": "refined"}, lambda: lion(mode="refined"))
+    add(
+        "lion",
+        {"mode": "refined", "weight_decay": 0.1} | betas,
+        lambda: lion(0.1, mode="refined", b1=0.5, b2=0.9),
+    )
+    add("adabelief", {}, lambda: optax.adabelief(lr))
+    add("adabelief", {"nesterov": "true"}, lambda: optax.adabelief(lr, nesterov=True))
+    add("adabelief", {"eps": 0.01} | betas, lambda: optax.adabelief(lr, b1=0.5, b2=0.9, eps=0.01))
+    add(
+        "adabelief",
+        {"nesterov": "true", "eps": 1e-8, "eps_root": 1e-4} | betas,
+        lambda: optax.adabelief(lr, b1=0.5, b2=0.9, eps=1e-8, eps_root=1e-4, nesterov=True),
+    )
+    add("adabelief", decoupled, lambda: decayed(decoupled, optax.scale_by_belief()))
+    add("yogi", {}, lambda: optax.yogi(lr))
+    add("yogi", {"eps": 0.01} | betas, lambda: optax.yogi(lr, b1=0.5, b2=0.9, eps=0.01))
+    add(
+        "yogi",
+        {"eps_root": 1e-4, "initial_accumulator_value": 0.1},
+        lambda: optax.chain(
+            optax.scale_by_yogi(eps_root=1e-4, initial_accumulator_value=0.1), optax.scale_by_learning_rate(lr)
+        ),
+    )
+    add("yogi", decoupled, lambda: decayed(decoupled, optax.scale_by_yogi()))
+    add("adan", {}, lambda: optax.adan(lr))
+    add("adan", {"eps": 0.01, "eps_root": 0.0}, lambda: optax.adan(lr, eps=0.01, eps_root=0.0))
+    add(
+        "adan",
+        {"beta1": 0.9, "beta2": 0.5, "beta3": 0.9, "diff_weight": 0.5, "weight_decay": 0.1},
+        lambda: optax.adan(lr, b1=0.9, b2=0.5, b3=0.9, weight_decay=0.1),
+    )
+
+    def beta3_warmup(count, beta1=0.9, beta3=0.9999, steps=20):
+        part = (int(count) + 1) / steps
+        inverse = (1 - part) / math.log(beta1) + part / math.log(beta3)
+        return min(math.exp(1 / inverse), beta3) if part < 1 else beta3
+
+    add("ademamix", {}, lambda: contrib.ademamix(lr))
+    add(
+        "ademamix",
+        {"beta3": 0.99, "alpha": 2.0, "eps": 0.01, "eps_root": 1e-4, "weight_decay": 0.1} | betas,
+        lambda: contrib.ademamix(lr, 0.5, 0.9, 0.99, alpha=2.0, eps=0.01, eps_root=1e-4, weight_decay=0.1),
+    )
+    add(
+        "ademamix",
+        {"alpha_warmup": 30},
+        lambda: contrib.ademamix(lr, alpha=lambda count: min((int(count) + 1) * 5.0 / 30, 5.0)),
+    )
+    add("ademamix", {"beta3_warmup": 20}, lambda: contrib.ademamix(lr, b3=beta3_warmup))
+    add("adopt", {}, lambda: contrib.adopt(lr))
+    add("adopt", {"clip": "false"}, lambda: contrib.adopt(lr, use_clipping=False))
+    add("adopt", {"eps": 0.01} | betas, lambda: contrib.adopt(lr, b1=0.5, b2=0.9, eps=0.01))
+    add(
+        "adopt",
+        {"clip": "false", "eps": 0.01} | betas,
+        lambda: contrib.adopt(lr, b1=0.5, b2=0.9, eps=0.01, use_clipping=False),
+    )
+    add("adopt", decoupled, lambda: decayed(decoupled, contrib.scale_by_adopt()))
+
+    def madgrad(learning_rate=0.01, **settings):
+        """With a count as wide as the parameters: the root of an int32 is a float32, even in a float64 run."""
+        optimizer = contrib.madgrad(learning_rate, **settings)
+
+        def init(params):
+            decay, state = optimizer.init(params)
+            return decay, state._replace(count=jnp.zeros([], f"int{8 * params.dtype.itemsize}"))
+
+        return optimizer._replace(init=init)
+
+    add("madgrad", {}, madgrad)
+    add("madgrad", {"lr": 0.1, "momentum": 0.5, "eps": 0.01}, lambda: madgrad(0.1, momentum=0.5, eps=0.01))
+    add("madgrad", {"momentum": 0.0}, lambda: madgrad(momentum=0.0))
+    add("madgrad", coupled, lambda: madgrad(weight_decay=0.1))
+
+    def sophia(**settings):
+        """With a curvature that is HESSIAN at all steps: its average is never moved by an estimate."""
+        nothing = optax.stateless(lambda updates, params: jnp.zeros_like(updates))
+        optimizer = contrib.sophia(lr, b2=1.0, hessian_diagonal_fn=nothing, **settings)
+
+        def init(params):
+            first, *others = optimizer.init(params)
+            return first._replace(nu=jnp.asarray(HESSIAN, dtype=params.dtype)), *others
+
+        return optimizer._replace(init=init)
+
+    add("sophia", {}, sophia)
+    add("sophia", {"gamma": 0.1, "clip": 0.5}, lambda: sophia(gamma=0.1, clip_threshold=0.5))
+    add(
+        "sophia",
+        {"beta1": 0.5, "eps": 0.01, "weight_decay": 0.1},
+        lambda: sophia(b1=0.5, eps=0.01, weight_decay=0.1),
+    )
 
 
 def row(values):
