@@ -87,3 +87,22 @@ impl Ahead {
         m * self.average + g * self.gradient
     }
 }
+
+/// The corrected average, with or without the look-ahead, times a learning rate.
+#[derive(Clone, Copy)]
+pub(crate) struct Numerator {
+    ahead: Ahead,
+    nesterov: bool,
+}
+
+impl Numerator {
+    pub(crate) fn new(lr: f64, beta: f64, step: u64, nesterov: bool) -> Self {
+        let plain = || Ahead { average: (lr / correction(beta, step)) as f32, gradient: 0.0 };
+        Self { ahead: if nesterov { Ahead::constant(lr, beta, step) } else { plain() }, nesterov }
+    }
+
+    #[inline(always)]
+    pub(crate) fn of<L: Lane>(self, m: L, g: L) -> L {
+        if self.nesterov { self.ahead.of(m, g) } else { m * self.ahead.average }
+    }
+}

@@ -22,4 +22,13 @@ registry! {
     adadelta: Adadelta(Adadelta) as torch, keras, optax;
     adam: Adam(Adam) as torch, keras, optax;
     adamw: AdamW(Adam) as torch, keras, optax;
+    adamax: Adamax(Adamax) as torch, keras, optax;
+    nadam: NAdam(NAdam) as torch, keras, optax;
+    nadamw: NAdamW(NAdam) as torch, optax;
+    radam: RAdam(RAdam) as torch, optax;
+    adabelief: AdaBelief(AdaBelief) as optax, paper;
+    yogi: Yogi(Yogi) as optax;
+    adabound: AdaBound(AdaBound) as paper;
+    amsbound: AmsBound(AdaBound) as paper;
+    qhadam: QhAdam(QhAdam) as paper;
 }
