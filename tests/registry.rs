@@ -56,6 +56,18 @@ fn the_accuracy_test_has_a_budget_and_a_reference_for_each_rule() {
     }
 }
 
+/// Whether the pictures are what the rules do now, the example finds out with `--check`.
+#[test]
+fn each_rule_has_a_picture() {
+    for name in AnyRule::NAMES {
+        let path = format!("docs/pictures/{name}.svg");
+        assert!(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(&path).exists(),
+            "{path} is missing: `cargo run --release --example picture_book` draws it"
+        );
+    }
+}
+
 /// What goes over the registry by itself must go on doing so.
 #[test]
 fn the_other_places_walk_the_registry() {
@@ -64,6 +76,7 @@ fn the_other_places_walk_the_registry() {
         "benches/step/main.rs",
         "fuzz/fuzz_targets/backends.rs",
         "examples/digits/args.rs",
+        "examples/picture_book/main.rs",
     ] {
         assert!(
             read(file).contains("AnyRule::NAMES"),
