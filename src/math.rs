@@ -58,7 +58,7 @@ pub(crate) fn powf(x: f64, y: f64) -> f64 {
     if x == 0.0 || x == 1.0 {
         return x;
     }
-    let ln = ln(x);
+    let ln = ln_double(x);
     match ln.0 * y {
         over if over > 710.0 => f64::INFINITY,
         under if under < -746.0 => 0.0,
@@ -66,11 +66,16 @@ pub(crate) fn powf(x: f64, y: f64) -> f64 {
     }
 }
 
+/// The natural logarithm of a finite `x` above 0.
+pub(crate) fn ln(x: f64) -> f64 {
+    ln_double(x).0
+}
+
 /// A number and what its rounding took away: about 106 bits.
 type Double = (f64, f64);
 
 /// The natural logarithm of a finite `x` above 0. `powf` multiplies its error by up to 745.
-fn ln(x: f64) -> Double {
+fn ln_double(x: f64) -> Double {
     let (mantissa, exponent) = mantissa_and_exponent(x);
     // ln(m) is 2 artanh(s) with s = (m-1)/(m+1), and that is 2 (s + s^3/3 + s^5/5 + ...).
     let s = quotient(mantissa - 1.0, two_sum(mantissa, 1.0));

@@ -31,4 +31,10 @@ registry! {
     adabound: AdaBound(AdaBound) as paper;
     amsbound: AmsBound(AdaBound) as paper;
     qhadam: QhAdam(QhAdam) as paper;
+    adopt: Adopt(Adopt) as paper, optax;
+    ademamix: AdEmaMix(AdEmaMix) as paper, optax;
+    adan: Adan(Adan) as paper, optax;
+    madgrad: Madgrad(Madgrad) as paper, optax;
+    ftrl: Ftrl(Ftrl) as keras;
+    sophia: Sophia(Sophia) as paper, optax;
 }

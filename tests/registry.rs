@@ -47,23 +47,16 @@ fn the_readme_has_a_row_for_each_rule() {
 }
 
 #[test]
-fn the_accuracy_test_has_a_budget_and_a_reference_for_each_rule() {
-    for (file, what) in [("main.rs", "a line in BUDGETS"), ("reference.rs", "a formula in Reference::new")] {
-        let text = read(&format!("tests/accuracy/{file}"));
-        for name in AnyRule::NAMES {
-            assert!(text.contains(&format!("\"{name}\"")), "tests/accuracy/{file} lacks {name}: add {what}");
-        }
-    }
-}
-
-/// Whether the pictures are what the rules do now, the example finds out with `--check`.
-#[test]
-fn each_rule_has_a_picture() {
+fn the_accuracy_test_has_a_reference_and_a_line_for_each_rule() {
+    let (reference, table) = (read("tests/accuracy/reference.rs"), read("docs/precision.md"));
     for name in AnyRule::NAMES {
-        let path = format!("docs/pictures/{name}.svg");
         assert!(
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(&path).exists(),
-            "{path} is missing: `cargo run --release --example picture_book` draws it"
+            reference.contains(&format!("\"{name}\"")),
+            "tests/accuracy/reference.rs lacks {name}: add a formula"
+        );
+        assert!(
+            table.contains(&format!("| `{name}` |")),
+            "docs/precision.md lacks {name}: run WRITE_PRECISION=1 cargo test --test accuracy"
         );
     }
 }

@@ -105,7 +105,11 @@ impl Reference {
         if l1 != 0.0 {
             g += l1 * o.sign(p, self.largest);
         }
-        (g, o.sign(g, given.abs() + decay * self.largest + l1))
+        let size = given.abs() + decay * self.largest + l1;
+        if g != given && g.abs() < 0.01 * size {
+            o.doubtful.set(true);
+        }
+        (g, o.sign(g, size))
     }
 
     /// What the rule takes from the parameter. Most do not read it: from 0 their change is seen exactly, even

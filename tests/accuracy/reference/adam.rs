@@ -33,18 +33,24 @@ pub fn nadam(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     let (beta1, beta2, decay) = (o.number("beta1"), o.number("beta2"), o.number("momentum_decay"));
     let scheduled = o.flag("momentum_schedule");
     let mu = |t: u64| beta1 * if scheduled { 1.0 - 0.5 * 0.96f64.powf(t as f64 * decay) } else { 1.0 };
-    let product: f64 = (1..=t).map(mu).product();
+    // Beside 1 the product's later factors are nothing.
+    let product = (1..=t.min(2000)).map(mu).product::<f64>();
     average(&mut state[0], beta1, g);
     average(&mut state[1], beta2, g * g);
     let momentum = mu(t + 1) * state[0] / (1.0 - product * mu(t + 1)) + (1.0 - mu(t)) * g / (1.0 - product);
-    p - o.number("lr") * momentum / (corrected(state[1], beta2, t).sqrt() + o.number("eps"))
+    p - o.number("lr") * momentum
+        / ((corrected(state[1], beta2, t) + o.number("eps_root")).sqrt() + o.number("eps"))
 }
 
 pub fn radam(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     let (lr, beta1, beta2) = (o.number("lr"), o.number("beta1"), o.number("beta2"));
     average(&mut state[0], beta1, g);
     average(&mut state[1], beta2, g * g);
-    let momentum = corrected(state[0], beta1, t);
+    let momentum = if o.flag("nesterov") {
+        beta1 * corrected(state[0], beta1, t + 1) + (1.0 - beta1) * corrected(g, beta1, t)
+    } else {
+        corrected(state[0], beta1, t)
+    };
     let (power, longest) = (beta2.powf(t as f64), 2.0 / (1.0 - beta2) - 1.0);
     let rho = longest - 2.0 * t as f64 * power / (1.0 - power);
     if rho <= o.number("threshold") {

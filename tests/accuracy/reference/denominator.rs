@@ -60,9 +60,11 @@ pub fn adopt(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     }
     let bound = if o.flag("clip") { ((t - 1) as f64).powf(0.25) } else { f64::INFINITY };
     let normed = g / state[1].sqrt().max(o.number("eps"));
-    average(&mut state[0], o.number("beta1"), normed.max(-bound).min(bound));
+    let (beta1, bounded) = (o.number("beta1"), normed.max(-bound).min(bound));
+    average(&mut state[0], beta1, bounded);
     average(&mut state[1], o.number("beta2"), g * g);
-    p - o.number("lr") * state[0]
+    let ahead = beta1 * state[0] + (1.0 - beta1) * bounded;
+    p - o.number("lr") * if o.flag("nesterov") { ahead } else { state[0] }
 }
 
 pub fn sophia(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {

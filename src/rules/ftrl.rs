@@ -1,0 +1,121 @@
+use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+
+rule_options! {
+    /// FTRL-Proximal: follow the regularised leader. Parameters are computed anew from all gradients so far, and with L1 many
+    /// of them are exactly zero.
+    ///
+    /// ```text
+    /// accumulator n' = n + g^2
+    /// linear z = z + g + 2*l2_shrinkage*p - (sqrt(n') - sqrt(n))/lr * p
+    /// p = (clamp(z, -l1_strength, l1_strength) - z) / (sqrt(n')/lr + 2*l2_strength + beta/lr)
+    /// ```
+    ///
+    /// **State**: `accumulator`, `initial_accumulator_value` at first; `linear`, zero at first.
+    ///
+    /// The first step forgets the parameter's value, but for what the formula takes of it: start from zero, as is usual.
+    ///
+    /// **Defaults**: [`keras`](Ftrl::keras) lr 0.001, initial_accumulator_value 0.1, all else 0.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain, and an lr of 0, which the formula divides by. With
+    /// nothing in the denominator (an initial accumulator, beta and l2 of 0) and no gradient, the parameter becomes NaN, 0/0.
+    ///
+    /// ```
+    /// use gradstep::{Ftrl, init_state, step};
+    ///
+    /// let rule = Ftrl::keras().lr(1.0)?.initial_accumulator_value(0.0)?.l1_strength(1.0)?;
+    /// let (mut params, mut accumulator, mut linear) = ([0.0, 0.0], [0.0; 2], [0.0; 2]);
+    /// init_state(&rule, &mut [&mut accumulator, &mut linear])?;
+    /// step(&rule, 1, &mut params, &[2.0, 0.5], &mut [&mut accumulator, &mut linear])?;
+    /// assert_eq!(params, [-0.5, 0.0]); // (1 - 2)/2, and a gradient within l1
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: McMahan et al., "Ad Click Prediction: a View from the Trenches", 2013; shrinkage and beta are TensorFlow's.
+    ///
+    /// **Where frameworks differ**: only Keras and TensorFlow have it. Their `learning_rate_power` is always -0.5 here: other
+    /// powers are no operation of IEEE 754.
+    pub struct Ftrl = "ftrl" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// What `accumulator` starts from.
+        initial_accumulator_value: f64 => NonNegative,
+        /// L1 regularisation of the leader.
+        l1_strength: f64 => NonNegative,
+        /// L2 regularisation of the leader.
+        l2_strength: f64 => NonNegative,
+        /// L2 regularisation by the gradient; it does not enter `accumulator`.
+        l2_shrinkage: f64 => NonNegative,
+        /// Added to the root: the paper's beta.
+        beta: f64 => NonNegative,
+    }
+    refused by Ftrl::contradiction
+}
+
+impl Ftrl {
+    /// As `keras.optimizers.Ftrl`.
+    #[must_use]
+    pub const fn keras() -> Self {
+        Self {
+            lr: 1e-3,
+            initial_accumulator_value: 0.1,
+            l1_strength: 0.0,
+            l2_strength: 0.0,
+            l2_shrinkage: 0.0,
+            beta: 0.0,
+            common: Common::decoupled(0.0),
+        }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        (self.lr == 0.0).then_some("the formula divides by lr, which must be above 0")
+    }
+}
+
+impl Rule for Ftrl {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["accumulator", "linear"]
+    }
+
+    fn initial(&self, slot: usize) -> f32 {
+        if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+        visitor.visit(Leader {
+            per_lr: (1.0 / self.lr) as f32,
+            l1: self.l1_strength as f32,
+            l2: (2.0 * self.l2_strength + self.beta / self.lr) as f32,
+            shrinkage: (2.0 * self.l2_shrinkage) as f32,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Leader {
+    per_lr: f32,
+    l1: f32,
+    l2: f32,
+    shrinkage: f32,
+}
+
+impl Kernel<2> for Leader {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [n, z]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let (square, zero) = (g * g, g.splat(0.0));
+        let sum = n + square;
+        let root = sum.sqrt();
+        // The difference of the roots, without the cancellation.
+        let growth = L::select(zero.lt(sum), square / (root + n.sqrt()), zero);
+        let z = z + (g + p * self.shrinkage - growth * self.per_lr * p);
+        let clamped = z.max(z.splat(-self.l1)).min(z.splat(self.l1));
+        (Change::To((clamped - z) / (root * self.per_lr + self.l2)), [sum, z])
+    }
+}

@@ -1,0 +1,107 @@
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, math::sqrt, options::rule_options, prepare::Common,
+};
+
+rule_options! {
+    /// MADGRAD: dual averaging from where training began, divided by the cube root of the sum of squares, with momentum.
+    ///
+    /// ```text
+    /// lambda = (lr + eps)*sqrt(t)
+    /// grad_sum_sq v = v + lambda*g^2
+    /// s = s + lambda*g
+    /// z = x0 - s / (cbrt(v) + eps)
+    /// p = momentum*p + (1-momentum)*z
+    /// ```
+    ///
+    /// **State**: `grad_sum_sq` and `s`, zero at first; `x0`, the parameter before the first step, which that step writes.
+    ///
+    /// **Defaults**: lr 0.01 (optax has none), momentum 0.9, eps 1e-6: [`paper`](Madgrad::paper), the authors' code, and
+    /// [`optax`](Madgrad::optax) alike.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain, and lr and eps both 0. With eps 0 a parameter that has never had a gradient
+    /// becomes NaN, 0/0.
+    ///
+    /// ```
+    /// use gradstep::{Madgrad, step};
+    ///
+    /// let rule = Madgrad::paper().lr(1.0)?.eps(0.0)?.momentum(0.0)?;
+    /// let (mut params, mut v, mut s, mut x0) = ([1.0], [0.0], [0.0], [0.0]);
+    /// step(&rule, 1, &mut params, &[8.0], &mut [&mut v, &mut s, &mut x0])?;
+    /// assert_eq!((params, v, s, x0), ([-1.0], [64.0], [8.0], [1.0])); // 1 - 8/cbrt(64)
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Defazio and Jelassi, "Adaptivity without Compromise: A Momentumized, Adaptive, Dual Averaged Gradient Method
+    /// for Stochastic Optimization", 2021.
+    ///
+    /// **Where frameworks differ**: nowhere. Both add `eps` to `lr` as well.
+    pub struct Madgrad = "madgrad" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// What is left of the parameter after a step.
+        momentum: f64 => BelowOne,
+        /// Added to the cube root, and to `lr`.
+        eps: f64 => NonNegative,
+    }
+    refused by Madgrad::contradiction
+}
+
+impl Madgrad {
+    /// As the authors' code.
+    #[must_use]
+    pub const fn paper() -> Self {
+        Self { lr: 1e-2, momentum: 0.9, eps: 1e-6, common: Common::NONE }
+    }
+
+    /// As `optax.contrib.madgrad`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self::paper()
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        (self.lr == 0.0 && self.eps == 0.0).then_some("with lr and eps at 0 every step is 0/0")
+    }
+}
+
+impl Rule for Madgrad {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["grad_sum_sq", "s", "x0"]
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        visitor.visit(Dual {
+            first: step == 1,
+            lambda: ((self.lr + self.eps) * sqrt(step as f64)) as f32,
+            eps: self.eps as f32,
+            rest: (1.0 - self.momentum) as f32,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Dual {
+    first: bool,
+    lambda: f32,
+    eps: f32,
+    rest: f32,
+}
+
+impl Kernel<3> for Dual {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [v, s, x0]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let x0 = if self.first { p } else { x0 };
+        let pull = g * self.lambda;
+        let (v, s) = (v + pull * g, s + pull);
+        let z = x0 - s / (v.cbrt() + self.eps);
+        (Change::By((p - z) * self.rest), [v, s, x0])
+    }
+}
