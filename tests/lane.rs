@@ -106,3 +106,47 @@ fn every_operation_on_every_backend() {
         }
     }
 }
+
+/// Across all binades, and where it has no meaning: within 2 units in the last place of the true root.
+#[test]
+fn the_cube_root() {
+    #[derive(Clone, Copy)]
+    struct CubeRoot;
+
+    impl Kernel<0> for CubeRoot {
+        #[inline(always)]
+        fn update<L: Lane>(self, x: L, _: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
+            (Change::To(x.cbrt()), [])
+        }
+    }
+
+    impl Rule for CubeRoot {
+        fn name(&self) -> &'static str {
+            "cube root"
+        }
+
+        fn state(&self) -> &'static [&'static str] {
+            &[]
+        }
+
+        fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+            visitor.visit(*self)
+        }
+    }
+
+    let inputs: Vec<f32> =
+        (0..0x7f80).map(|high| f32::from_bits((high << 16) | (high * 7 & 0xffff))).collect();
+    for backend in Backend::available() {
+        let mut roots = inputs.clone();
+        backend.step(&CubeRoot, 1, &mut roots, &inputs, &mut []).unwrap();
+        for (x, root) in inputs.iter().zip(&roots) {
+            let truth = f64::from(*x).cbrt();
+            let error = (f64::from(*root) - truth).abs();
+            assert!(error <= 2.0 * truth * f64::from(f32::EPSILON), "{backend}: {root:e} for {truth:e}");
+        }
+        let mut odd = [-1.0, -0.0, f32::NEG_INFINITY, f32::INFINITY, f32::NAN];
+        backend.step(&CubeRoot, 1, &mut odd, &[0.0; 5], &mut []).unwrap();
+        assert_eq!(odd[..3], [0.0; 3], "{backend}");
+        assert!(odd[3].is_nan() && odd[4].is_nan(), "{backend}");
+    }
+}

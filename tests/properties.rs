@@ -102,9 +102,11 @@ proptest! {
         }
     }
 
-    /// From rest, a zero gradient moves nothing, whatever the rule's numbers; without weight decay and L1, that is.
+    /// From rest, a zero gradient moves nothing, whatever the rule's numbers; without weight decay and L1, that is, and but
+    /// for rules that do otherwise by their formula.
     #[test]
     fn zero_gradients_from_rest(rule in any_rule(), backend in any_backend(), len in 0usize..100, seed: u64) {
+        prop_assume!(!RESTLESS.contains(&rule.name()));
         let mut rule = rule;
         rule.set("weight_decay", 0.0).unwrap();
         rule.set("l1", 0.0).unwrap();
@@ -120,9 +122,25 @@ proptest! {
     }
 }
 
+/// FTRL forgets where a parameter was, ASGD has a decay of its own, and optax lets Yogi's average start above zero.
+const RESTLESS: [&str; 3] = ["ftrl", "asgd", "yogi"];
+
 /// State that turns its sign with the gradient.
 fn is_odd(state: &str) -> bool {
-    ["momentum_buffer", "grad_avg", "exp_avg"].contains(&state)
+    let odd = [
+        "momentum_buffer",
+        "grad_avg",
+        "exp_avg",
+        "exp_avg_slow",
+        "exp_avg_diff",
+        "prev_grad",
+        "prev",
+        "ax",
+        "s",
+        "x0",
+        "linear",
+    ];
+    odd.contains(&state)
 }
 
 proptest! {
