@@ -63,6 +63,7 @@ mod sweep;
 mod tensor;
 pub mod train;
 mod velocity;
+mod whole;
 mod workers;
 
 #[cfg(feature = "alloc")]
@@ -80,6 +81,7 @@ pub use {
     step::{init_state, step},
     tensor::Tensor,
     velocity::Velocity,
+    whole::{Scope, Sum, Term},
     workers::Workers,
 };
 #[cfg(feature = "rayon")]

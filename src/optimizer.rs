@@ -63,24 +63,42 @@ struct Entry {
     len: usize,
     /// Where its state is in the arena, in lines: one slice after the other, each from a line of its own.
     lines: Range<usize>,
+    /// How many of the slices, the last ones, have one element.
+    scalars: usize,
     step: u64,
 }
 
 impl Entry {
+    fn new<R: Rule>(name: &str, group: GroupId, len: usize, start: usize, rule: &R) -> Self {
+        let scalars = rule.scalars();
+        let slices = rule.state().len().saturating_sub(scalars);
+        let end = start + slices * lines(len) + scalars;
+        Self { name: name.to_owned(), group: group.0, len, lines: start..end, scalars, step: 0 }
+    }
+
     /// The distance from one state slice to the next, in elements.
     fn stride(&self) -> usize {
         lines(self.len) * LINE
     }
 
+    /// Where the scalars begin in its part of the arena.
+    fn long(&self) -> usize {
+        (self.lines.len() - self.scalars) * LINE
+    }
+
     /// Its state slices within `block`, which is its part of the arena.
     fn slices<'a>(&self, block: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
         let len = self.len;
-        block.chunks(self.stride()).map(move |slice| &slice[..len])
+        let (long, scalars) = block.split_at(self.long());
+        let long = long.chunks(self.stride()).map(move |slice| &slice[..len]);
+        long.chain(scalars.chunks(LINE).map(|slice| &slice[..1]))
     }
 
     fn slices_mut<'a>(&self, block: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
         let len = self.len;
-        block.chunks_mut(self.stride()).map(move |slice| &mut slice[..len])
+        let (long, scalars) = block.split_at_mut(self.long());
+        let long = long.chunks_mut(self.stride()).map(move |slice| &mut slice[..len]);
+        long.chain(scalars.chunks_mut(LINE).map(|slice| &mut slice[..1]))
     }
 }
 
@@ -177,9 +195,8 @@ impl<R: Rule> Optimizer<R> {
             return Err(Error::DuplicateName { name: Name::of(name) });
         }
         let start = self.arena.len();
-        let end = start + rule.state().len() * lines(len);
-        let entry = Entry { name: name.to_owned(), group: group.0, len, lines: start..end, step: 0 };
-        self.arena.resize(end, Line::ZERO);
+        let entry = Entry::new(name, group, len, start, &rule);
+        self.arena.resize(entry.lines.end, Line::ZERO);
         let block = bytemuck::cast_slice_mut(&mut self.arena[start..]);
         for (slot, slice) in entry.slices_mut(block).enumerate() {
             slice.fill(rule.initial(slot));
@@ -295,8 +312,9 @@ impl<R: Rule> Optimizer<R> {
     pub fn load(&mut self, name: &str, step: u64, state: &[(&str, &[f32])]) -> Result<(), Error> {
         let id = self.id(name)?;
         let entry = &mut self.entries[id.0];
-        let slots = self.groups[entry.group].state();
-        check_saved(entry, slots, state)?;
+        let rule = &self.groups[entry.group];
+        let slots = rule.state();
+        check_saved(entry, rule, state)?;
         let block = bytemuck::cast_slice_mut(&mut self.arena[entry.lines.clone()]);
         for (slice, slot) in entry.slices_mut(block).zip(slots) {
             for (_, values) in state.iter().filter(|(name, _)| name == slot) {
@@ -376,20 +394,16 @@ fn recycle<'a>(mut tensors: Vec<Tensor<'_>>) -> Vec<Tensor<'a>> {
     tensors.into_iter().filter_map(|_| None).collect()
 }
 
-fn check_saved(entry: &Entry, slots: &'static [&'static str], state: &[(&str, &[f32])]) -> Result<(), Error> {
-    let name = Name::of(&entry.name);
+fn check_saved<R: Rule>(entry: &Entry, rule: &R, state: &[(&str, &[f32])]) -> Result<(), Error> {
+    let (name, slots) = (Name::of(&entry.name), rule.state());
     let refusal = |slice: &str| Error::SavedState { param: name, slice: Name::of(slice), expected: slots };
     for (place, (slice, values)) in state.iter().enumerate() {
         let twice = state[..place].iter().any(|(before, _)| before == slice);
-        let slot =
-            slots.iter().find(|slot| *slot == slice).filter(|_| !twice).ok_or_else(|| refusal(slice))?;
-        if values.len() != entry.len {
-            return Err(Error::TensorLength {
-                tensor: name,
-                slice: slot,
-                expected: entry.len,
-                found: values.len(),
-            });
+        let slot = slots.iter().position(|slot| slot == slice).filter(|_| !twice);
+        let slot = slot.ok_or_else(|| refusal(slice))?;
+        let (expected, found) = (rule.state_len(slot, entry.len), values.len());
+        if found != expected {
+            return Err(Error::TensorLength { tensor: name, slice: slots[slot], expected, found });
         }
     }
     let missing = slots.iter().find(|slot| !state.iter().any(|(slice, _)| slice == *slot));

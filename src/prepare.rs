@@ -73,21 +73,6 @@ impl<K: Kernel<N>, const N: usize> Kernel<N> for Scaled<K> {
     }
 }
 
-/// The same with coupled L2 regularisation.
-#[derive(Clone, Copy)]
-pub(crate) struct Coupled<K> {
-    pub(crate) kernel: K,
-    pub(crate) scale: f32,
-    pub(crate) l2: f32,
-}
-
-impl<K: Kernel<N>, const N: usize> Kernel<N> for Coupled<K> {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
-        self.kernel.update(p, g * self.scale + p * self.l2, state)
-    }
-}
-
 /// The same with decoupled weight decay.
 #[derive(Clone, Copy)]
 pub(crate) struct Decayed<K> {
@@ -126,7 +111,7 @@ impl<K: Kernel<N>, const N: usize> Kernel<N> for Regularized<K> {
 
 impl Mixed {
     #[inline(always)]
-    fn gradient<L: Lane>(self, p: L, mut g: L) -> L {
+    pub(crate) fn gradient<L: Lane>(self, p: L, mut g: L) -> L {
         if self.l2 != 0.0 {
             g = g + p * self.l2;
         }

@@ -141,6 +141,54 @@ macro_rules! registry {
                     $(Self::$Variant(rule) => $crate::Rule::with_kernel(rule, step, visitor),)*
                 }
             }
+
+            fn scalars(&self) -> usize {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::scalars(rule),)*
+                }
+            }
+
+            fn sums(&self) -> &'static [$crate::Sum] {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::sums(rule),)*
+                }
+            }
+
+            fn scope(&self) -> $crate::Scope {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::scope(rule),)*
+                }
+            }
+
+            fn with_measuring_kernel<V: $crate::KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> Option<V::Output> {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::with_measuring_kernel(rule, step, scalars, visitor),)*
+                }
+            }
+
+            fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::settle(rule, step, sums, scalars),)*
+                }
+            }
+
+            fn run(&self, step: u64, scalars: &[f32], run: $crate::run::Run<'_, '_>) {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::run(rule, step, scalars, run),)*
+                }
+            }
+
+            fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_, '_>) -> Option<[f64; $crate::whole::MAX_SUMS]> {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::measure(rule, step, scalars, measuring),)*
+                }
+            }
+
+            fn with_settled_kernel<V: $crate::KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::with_settled_kernel(rule, step, scalars, visitor),)*
+                }
+            }
         }
     };
 }

@@ -1,6 +1,10 @@
 //! What an update rule is: hyper-parameters that, once a step, become a kernel.
 
-use crate::{Lane, Prepare};
+use crate::{
+    Lane, Prepare, Scope, Sum,
+    run::Run,
+    whole::{MAX_SUMS, Measuring},
+};
 
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
 ///
@@ -14,8 +18,19 @@ pub trait Rule: Copy + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// The names of the state slices, in the order in which the kernel takes them. Each slice is as long as the
-    /// parameters.
+    /// parameters, but for the last ones, the [`scalars`](Rule::scalars).
     fn state(&self) -> &'static [&'static str];
+
+    /// How many of the state slices, the last ones, hold a single number for the whole tensor: none unless a rule says
+    /// otherwise. At most 4. They are not the kernel's, but are known when it is made.
+    fn scalars(&self) -> usize {
+        0
+    }
+
+    /// How many elements state slice number `slot` has for so many parameters.
+    fn state_len(&self, slot: usize, params: usize) -> usize {
+        if slot < self.state().len().saturating_sub(self.scalars()) { params } else { 1 }
+    }
 
     /// What state slice number `slot` holds before the first step: 0 unless a rule says otherwise.
     fn initial(&self, slot: usize) -> f32 {
@@ -33,6 +48,53 @@ pub trait Rule: Copy + Send + Sync {
     /// A visitor, because a rule may have kernels of different types (with and without momentum, say) and chooses
     /// among them by its options. Exactly one call, with as many state slices as [`state`](Rule::state) names.
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output;
+
+    /// The sums over whole tensors that the scalars follow from; at most 4. Only rules with scalars have any.
+    fn sums(&self) -> &'static [Sum] {
+        &[]
+    }
+
+    /// Which elements the sums go over.
+    fn scope(&self) -> Scope {
+        Scope::Tensor
+    }
+
+    /// Makes the kernel of the pass before the step, and hands it to `visitor`. It takes the state slices (without the
+    /// scalars) and at most two slots more, whose contents it puts out for [`sums`](Rule::sums); the state that it returns
+    /// is kept, its change of the parameter is not. Rules without scalars have no such pass.
+    fn with_measuring_kernel<V: KernelVisitor>(
+        &self,
+        step: u64,
+        scalars: &[f32],
+        visitor: V,
+    ) -> Option<V::Output> {
+        let _ = (step, scalars, visitor);
+        None
+    }
+
+    /// Makes the new scalars from the old ones and from the sums.
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+        let _ = (step, sums, scalars);
+    }
+
+    /// As [`with_kernel`](Rule::with_kernel), knowing the new scalars.
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let _ = scalars;
+        self.with_kernel(step, visitor)
+    }
+
+    /// Takes the step. Not for rules to write: [`AnyRule`](crate::AnyRule) alone does, so that the loops of all rules are
+    /// compiled once, with this crate, instead of with every program that chooses among them.
+    #[doc(hidden)]
+    fn run(&self, step: u64, scalars: &[f32], run: Run<'_, '_>) {
+        self.with_settled_kernel(step, scalars, run);
+    }
+
+    /// The same for the pass before the step.
+    #[doc(hidden)]
+    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_, '_>) -> Option<[f64; MAX_SUMS]> {
+        self.with_measuring_kernel(step, scalars, measuring)
+    }
 }
 
 /// The arithmetic of one step for one element, with `N` values of state.

@@ -37,4 +37,10 @@ registry! {
     madgrad: Madgrad(Madgrad) as paper, optax;
     ftrl: Ftrl(Ftrl) as keras;
     sophia: Sophia(Sophia) as paper, optax;
+    ngd: Ngd(Ngd) as paper;
+    lars: Lars(Lars) as optax;
+    lamb: Lamb(Lamb) as optax, keras;
+    novograd: NovoGrad(NovoGrad) as optax;
+    dog: DoG(DoG) as optax;
+    dowg: DoWG(DoWG) as optax;
 }

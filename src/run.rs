@@ -1,12 +1,13 @@
 //! The one loop over tensors: which rule steps which, and the sweep over each.
 
 use crate::{
-    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Tensor,
+    Backend, Error, Kernel, KernelVisitor, Mixed, Prepare, Rule, Shrink, Tensor,
     backend::Vectorized,
     lane::Isa,
-    prepare::{Coupled, Decayed, Regularized, Scaled},
+    prepare::{Decayed, Regularized, Scaled},
     sweep::sweep,
     tensor::{MAX_STATE, Tag},
+    whole::MAX_SCALARS,
 };
 
 /// What a tag stands for: a rule, and the number of the step that it takes.
@@ -35,12 +36,23 @@ pub(crate) fn run(backend: Backend, program: &impl Program, mut tensors: &mut [T
         let same = tensors.iter().take_while(|tensor| tensor.tag() == tag).count();
         let (now, later) = tensors.split_at_mut(same);
         let (rule, step) = program.rule(tag);
-        rule.with_kernel(step, Run { backend, prepare: rule.prepare(), tensors: now });
+        let prepare = rule.prepare();
+        if rule.scalars() == 0 {
+            rule.run(step, &[], Run { backend, prepare, tensors: now });
+        } else {
+            for tensor in now {
+                let settled = tensor.settled();
+                let tensors = core::slice::from_mut(tensor);
+                rule.run(step, &settled, Run { backend, prepare, tensors });
+            }
+        }
         tensors = later;
     }
 }
 
-struct Run<'a, 'b> {
+/// The visitor that runs a kernel over tensors.
+#[derive(Debug)]
+pub struct Run<'a, 'b> {
     backend: Backend,
     prepare: Prepare,
     tensors: &'a mut [Tensor<'b>],
@@ -53,7 +65,6 @@ impl KernelVisitor for Run<'_, '_> {
         let Self { backend, prepare: Prepare { scale, shrink }, tensors } = self;
         match shrink {
             Shrink::Nothing => backend.run(Sweeps { kernel: Scaled { kernel, scale }, tensors }),
-            Shrink::L2(l2) => backend.run(Sweeps { kernel: Coupled { kernel, scale, l2 }, tensors }),
             Shrink::Decay(decay) => backend.run(Sweeps { kernel: Decayed { kernel, scale, decay }, tensors }),
             Shrink::Mixed(mixed) => {
                 backend.run(Sweeps { kernel: Regularized { kernel, scale, mixed }, tensors })
@@ -86,10 +97,14 @@ pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
         return Err(Error::StepZero);
     }
     let (named, taken) = (rule.state().len(), rule.with_kernel(step, CountState));
-    if named != taken {
+    if named != taken + rule.scalars() {
         return Err(Error::KernelState { rule: rule.name(), named, taken });
     }
-    if named > MAX_STATE { Err(Error::TooManySlices { found: named, most: MAX_STATE }) } else { Ok(()) }
+    if named > MAX_STATE || rule.scalars() > MAX_SCALARS {
+        Err(Error::TooManySlices { found: named, most: MAX_STATE })
+    } else {
+        Ok(())
+    }
 }
 
 struct CountState;

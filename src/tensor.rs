@@ -2,7 +2,10 @@
 
 use core::array;
 
-use crate::{Error, Rule};
+use crate::{
+    Error, Rule,
+    whole::{BLOCK, MAX_SCALARS},
+};
 
 /// The most state slices that a [`Tensor`] can hold.
 pub(crate) const MAX_STATE: usize = 8;
@@ -16,6 +19,8 @@ pub struct Tensor<'a> {
     slices: Slices<'a, MAX_STATE>,
     slots: usize,
     tag: Tag,
+    /// The scalars, once they are settled: a range of the tensor needs them as well.
+    settled: [f32; MAX_SCALARS],
 }
 
 /// What sharing a step among threads needs.
@@ -32,9 +37,9 @@ impl Tensor<'_> {
     }
 
     pub(crate) fn reborrow(&mut self) -> Tensor<'_> {
-        let Self { slices: Slices { params, grads, state }, slots, tag } = self;
+        let Self { slices: Slices { params, grads, state }, slots, tag, settled } = self;
         let state = state.each_mut().map(|slice| &mut **slice);
-        Tensor { slices: Slices { params, grads, state }, slots: *slots, tag: *tag }
+        Tensor { slices: Slices { params, grads, state }, slots: *slots, tag: *tag, settled: *settled }
     }
 
     /// The first `mid` elements, and the others.
@@ -95,7 +100,12 @@ impl<'a> Tensor<'a> {
         if surplus > 0 {
             return Err(Error::TooManySlices { found: slots + surplus, most: MAX_STATE });
         }
-        Ok(Self { slices: Slices { params, grads, state }, slots, tag: Tag::default() })
+        Ok(Self {
+            slices: Slices { params, grads, state },
+            slots,
+            tag: Tag::default(),
+            settled: [0.0; MAX_SCALARS],
+        })
     }
 
     /// The same from state slices in the form that [`step()`](crate::step()) takes.
@@ -128,16 +138,63 @@ impl<'a> Tensor<'a> {
         Some(Slices { params, grads, state })
     }
 
+    /// The last `count` state slices.
+    fn scalars(&mut self, count: usize) -> impl Iterator<Item = &mut f32> {
+        let first = self.slots.saturating_sub(count);
+        self.slices.state[first..self.slots].iter_mut().flat_map(|slice| slice.first_mut())
+    }
+
+    pub(crate) fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS] {
+        let mut scalars = [0.0; MAX_SCALARS];
+        for (scalar, held) in scalars.iter_mut().zip(self.scalars(count)) {
+            *scalar = *held;
+        }
+        scalars
+    }
+
+    pub(crate) fn write_scalars(&mut self, count: usize, scalars: [f32; MAX_SCALARS]) {
+        for (scalar, held) in scalars.iter().zip(self.scalars(count)) {
+            *held = *scalar;
+        }
+        self.settled = scalars;
+    }
+
+    pub(crate) fn settled(&self) -> [f32; MAX_SCALARS] {
+        self.settled
+    }
+
+    /// A block from `start` on, of the parameter, the gradient and the first `N` slots: the state slices that are as
+    /// long, then `outputs`.
+    #[inline(always)]
+    pub(crate) fn block<'b, const N: usize>(
+        &'b mut self,
+        start: usize,
+        long: usize,
+        outputs: &'b mut [[f32; BLOCK]],
+    ) -> Slices<'b, N> {
+        let all = self.len();
+        let (from, to) = (start.min(all), (start + BLOCK).min(all));
+        let Slices { params, grads, state } = &mut self.slices;
+        let long = state.iter_mut().take(long).map(|slice| &mut slice[from..to]);
+        let mut slots = long.chain(outputs.iter_mut().map(|output| &mut output[..to - from]));
+        Slices {
+            params: &mut params[from..to],
+            grads: &grads[from..to],
+            state: array::from_fn(|_| slots.next().unwrap_or(&mut [])),
+        }
+    }
+
     /// Whether `rule` can step these slices.
     pub(crate) fn check<R: Rule>(&self, rule: &R) -> Result<(), Error> {
         let expected = rule.state();
         if self.slots != expected.len() {
             return Err(Error::StateCount { rule: rule.name(), expected, found: self.slots });
         }
-        let state = expected.iter().zip(self.slices.state.iter().map(|slice| slice.len()));
-        let mut lengths = core::iter::once((&"grads", self.slices.grads.len())).chain(state);
-        match lengths.find(|(_, found)| *found != self.len()) {
-            Some((&slice, found)) => Err(Error::Length { slice, expected: self.len(), found }),
+        let state = expected.iter().zip(&self.slices.state).enumerate();
+        let state = state.map(|(slot, (name, slice))| (*name, slice.len(), rule.state_len(slot, self.len())));
+        let grads = ("grads", self.slices.grads.len(), self.len());
+        match core::iter::once(grads).chain(state).find(|(_, found, expected)| found != expected) {
+            Some((slice, found, expected)) => Err(Error::Length { slice, expected, found }),
             None => Ok(()),
         }
     }

@@ -157,7 +157,8 @@ pub fn minimize<R: Rule>(
     samples: usize,
     objective: impl FnMut(&[f32], &[usize], &mut [f32]) -> f64,
 ) -> Result<Run, Error> {
-    let mut state = vec![vec![0.0; params.len()]; rule.state().len()];
+    let slots = 0..rule.state().len();
+    let mut state: Vec<_> = slots.map(|slot| vec![0.0; rule.state_len(slot, params.len())]).collect();
     let workspace = Workspace {
         grads: &mut vec![0.0; params.len()],
         state: &mut state.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),

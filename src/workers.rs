@@ -4,6 +4,7 @@ use crate::{
     Backend, Error, Join, Rule, Serial, Tensor,
     error::Name,
     run::{OneRule, Program, check_rule, run},
+    whole::measure,
 };
 
 /// Below this many bytes of traffic a step is not shared. Measured with `cargo bench --bench ratios`, see
@@ -113,6 +114,7 @@ impl<J: Join> Workers<J> {
 
     /// Steps tensors that have been checked.
     pub(crate) fn run(&self, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+        measure(self.backend, program, tensors);
         #[cfg(feature = "std")]
         if self.join.threads() > 1 && crate::share::total_bytes(tensors) >= self.serial_below {
             return crate::share::share(self.backend, &self.join, program, tensors);

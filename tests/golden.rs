@@ -158,7 +158,8 @@ impl Case {
 /// Our run, in the form of theirs.
 fn run(rule: &AnyRule, golden: &Golden, case: &Case) -> Recorded {
     let mut params = golden.params.clone();
-    let mut state = vec![vec![0.0; params.len()]; rule.state().len()];
+    let slots = 0..rule.state().len();
+    let mut state: Vec<_> = slots.map(|slot| vec![0.0; rule.state_len(slot, params.len())]).collect();
     let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
     init_state(rule, &mut slices).unwrap();
     for (slot, slice) in rule.state().iter().zip(&mut slices) {

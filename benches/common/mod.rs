@@ -26,7 +26,9 @@ impl Model {
         let buffers = |&len: &usize| Buffers {
             params: (0..len).map(wave).collect(),
             grads: (0..len).map(|i| wave(7 * i)).collect(),
-            state: (0..rule.state().len()).map(|slot| vec![rule.initial(slot); len]).collect(),
+            state: (0..rule.state().len())
+                .map(|slot| vec![rule.initial(slot); rule.state_len(slot, len)])
+                .collect(),
         };
         Self(shapes.iter().map(buffers).collect())
     }
@@ -42,7 +44,7 @@ impl Model {
 
 /// The least number of bytes that a step moves: parameters and state read and written, gradients read.
 pub fn traffic(rule: &AnyRule, elements: usize) -> u64 {
-    (size_of::<f32>() * elements * (3 + 2 * rule.state().len())) as u64
+    (size_of::<f32>() * elements * (3 + 2 * (rule.state().len() - rule.scalars()))) as u64
 }
 
 /// Many tensors so small that the call is all.

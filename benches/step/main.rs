@@ -26,7 +26,7 @@ impl Problem {
         let mut problem = Self {
             params: (0..len).map(wave).collect(),
             grads: (0..len).map(|i| wave(7 * i)).collect(),
-            state: vec![vec![0.0; len]; rule.state().len()],
+            state: (0..rule.state().len()).map(|slot| vec![0.0; rule.state_len(slot, len)]).collect(),
             step: 0,
         };
         init_state(rule, &mut problem.slices().2).expect("one slice for each name");

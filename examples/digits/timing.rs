@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gradstep::{KernelVisitor, Prepare, Rule};
+use gradstep::{KernelVisitor, Prepare, Rule, Scope, Sum};
 
 /// The rule within, with a clock around each step: `with_kernel` is where the kernel runs over all parameters.
 #[derive(Clone, Copy)]
@@ -29,6 +29,35 @@ impl<R: Rule> Rule for Timed<'_, R> {
 
     fn prepare(&self) -> Prepare {
         self.rule.prepare()
+    }
+
+    fn scalars(&self) -> usize {
+        self.rule.scalars()
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        self.rule.sums()
+    }
+
+    fn scope(&self) -> Scope {
+        self.rule.scope()
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(
+        &self,
+        step: u64,
+        scalars: &[f32],
+        visitor: V,
+    ) -> Option<V::Output> {
+        self.rule.with_measuring_kernel(step, scalars, visitor)
+    }
+
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+        self.rule.settle(step, sums, scalars);
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+        self.rule.with_settled_kernel(step, scalars, visitor)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

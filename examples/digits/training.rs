@@ -61,7 +61,8 @@ fn descend(
     quiet: bool,
     params: &mut [f32],
 ) -> Result<(Vec<Epoch>, Reason), Error> {
-    let mut state = vec![[0.0; PARAMS]; rule.state().len()];
+    let slots = 0..rule.state().len();
+    let mut state: Vec<_> = slots.map(|slot| vec![0.0; rule.state_len(slot, PARAMS)]).collect();
     let workspace = Workspace {
         grads: &mut [0.0; PARAMS],
         state: &mut state.iter_mut().map(|slot| slot.as_mut_slice()).collect::<Vec<_>>(),

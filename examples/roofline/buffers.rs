@@ -19,10 +19,11 @@ impl Buffers {
     pub fn new(rule: &impl Rule, elements: usize, aligned: bool) -> Self {
         let wave = |i: usize| 0.25 + (i % 1000) as f32 / 1000.0;
         let floats = |value: &dyn Fn(usize) -> f32| Floats::new(elements, aligned, value);
+        let slot = |slot| Floats::new(rule.state_len(slot, elements), aligned, &|_| 0.0);
         let mut buffers = Self {
             params: floats(&wave),
             grads: floats(&|i| wave(7 * i)),
-            state: rule.state().iter().map(|_| floats(&|_| 0.0)).collect(),
+            state: (0..rule.state().len()).map(slot).collect(),
         };
         init_state(rule, &mut buffers.slices().2).expect("there is one slice for each name");
         buffers

@@ -27,7 +27,7 @@ pub struct Case {
 
 impl Case {
     pub fn slots(&self) -> usize {
-        self.rule.state().len()
+        self.rule.state().len() - self.rule.scalars()
     }
 
     /// The least traffic of a step, for each parameter: it and the state are read and written, the gradient is read.

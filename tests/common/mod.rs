@@ -43,10 +43,21 @@ pub struct Configuration {
     pub rule: AnyRule,
 }
 
-/// Every preset of every rule, and of each rule every combination of its own flags and choices, each with numbers off
+/// The rules whose step goes element by element: those without scalars.
+pub fn elementwise() -> impl Iterator<Item = &'static str> {
+    let elementwise = |name: &&str| AnyRule::named(name).unwrap().scalars() == 0;
+    AnyRule::NAMES.iter().copied().filter(elementwise)
+}
+
+/// Those that look at whole tensors.
+pub fn whole() -> impl Iterator<Item = &'static str> {
+    AnyRule::NAMES.iter().copied().filter(|name| elementwise().all(|other| other != *name))
+}
+
+/// Every preset of every element-wise rule, and of each every combination of its own flags and choices, each with numbers off
 /// the beaten track as well, and with some of the options that all rules have. What a rule refuses is left out.
 pub fn configurations() -> Vec<Configuration> {
-    AnyRule::NAMES.iter().flat_map(|name| configurations_of(name)).collect()
+    elementwise().flat_map(configurations_of).collect()
 }
 
 pub fn configurations_of(name: &str) -> Vec<Configuration> {
@@ -177,7 +188,8 @@ pub struct Buffers {
 impl Buffers {
     /// State as before the first step.
     pub fn new(rule: &impl Rule, params: Vec<f32>, grads: Vec<f32>) -> Self {
-        let state = (0..rule.state().len()).map(|slot| vec![rule.initial(slot); params.len()]).collect();
+        let len = |slot| rule.state_len(slot, params.len());
+        let state = (0..rule.state().len()).map(|slot| vec![rule.initial(slot); len(slot)]).collect();
         Self { params, grads, state }
     }
 
@@ -185,7 +197,8 @@ impl Buffers {
     pub fn random(rule: &impl Rule, len: usize, random: &mut Random) -> Self {
         let mut values = || (0..len).map(|_| random.signed()).collect::<Vec<f32>>();
         let (params, grads) = (values(), values());
-        let state = rule.state().iter().map(|_| values().iter().map(|x| x.abs()).collect()).collect();
+        let mut positive = |len| (0..len).map(|_| random.signed().abs()).collect();
+        let state = (0..rule.state().len()).map(|slot| positive(rule.state_len(slot, len))).collect();
         Self { params, grads, state }
     }
 

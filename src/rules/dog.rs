@@ -1,0 +1,127 @@
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, math::sqrt, options::rule_options,
+    prepare::Common,
+};
+
+rule_options! {
+    /// DoG: gradient descent at the rate "distance over gradients", which needs no tuning.
+    ///
+    /// ```text
+    /// max_dist d = max(d, norm(p - x0)), and init_distance*(1 + norm(x0)) at the first step
+    /// grad_sq_sum s = s + norm(g)^2
+    /// p = p - lr * d/sqrt(s + eps) * g
+    /// ```
+    ///
+    /// The norms go over all tensors that are stepped together, with this rule and at the same step.
+    ///
+    /// **State**: `x0`, the parameters before the first step, which that step writes; the scalars `max_dist` and `grad_sq_sum`,
+    /// the same in each tensor; all zero at first.
+    ///
+    /// **Defaults**: [`optax`](DoG::optax) lr 1, init_distance 1e-6, eps 1e-8.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain.
+    ///
+    /// ```
+    /// use gradstep::{DoG, step};
+    ///
+    /// let rule = DoG::optax().init_distance(0.25)?.eps(0.0)?;
+    /// let (mut params, mut x0, mut max_dist, mut grad_sq_sum) = ([3.0], [0.0], [0.0], [0.0]);
+    /// step(&rule, 1, &mut params, &[100.0], &mut [&mut x0, &mut max_dist, &mut grad_sq_sum])?;
+    /// assert_eq!((params, x0, max_dist), ([2.0], [3.0], [1.0])); // 0.25 * (1 + 3)
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Ivgi, Hinder and Carmon, "DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size Schedule", 2023.
+    ///
+    /// **Where frameworks differ**: optax can also start from a given distance or rate. The paper's model is the average of the
+    /// path, which is the caller's to keep.
+    pub struct DoG = "dog" {
+        /// What the rate is multiplied with: 1, or a schedule.
+        lr: f64 => NonNegative,
+        /// The first distance, in units of 1 + norm(x0).
+        init_distance: f64 => NonNegative,
+        /// Added to the sum of squares.
+        eps: f64 => NonNegative,
+    }
+}
+
+impl DoG {
+    /// As `optax.contrib.dog`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self { lr: 1.0, init_distance: 1e-6, eps: 1e-8, common: Common::NONE }
+    }
+}
+
+impl Rule for DoG {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["x0", "max_dist", "grad_sq_sum"]
+    }
+
+    fn scalars(&self) -> usize {
+        2
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1), Sum::squares(2)] }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Together
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+        Some(visitor.visit(Distance { first: step == 1 }))
+    }
+
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+        let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
+        let norm = sqrt(*square);
+        let now = if step == 1 { self.init_distance * (1.0 + norm) } else { norm };
+        *distance = f64::from(*distance).max(now) as f32;
+        *sum = (f64::from(*sum) + gradient) as f32;
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.with_settled_kernel(step, &[1.0, 1.0], visitor)
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
+        visitor.visit(Along { rate: (self.lr * scalar(0) / sqrt(scalar(1) + self.eps)) as f32 })
+    }
+}
+
+/// Keeps where training began, and puts the distance from there and the gradient out; at first, the parameter itself.
+#[derive(Clone, Copy)]
+pub(super) struct Distance {
+    pub(super) first: bool,
+}
+
+impl Kernel<3> for Distance {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [x0, ..]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let state = if self.first { [p, p, g] } else { [x0, p - x0, g] };
+        (Change::To(p), state)
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Along {
+    pub(super) rate: f32,
+}
+
+impl Kernel<1> for Along {
+    #[inline(always)]
+    fn update<L: Lane>(self, _: L, g: L, [x0]: [L; 1]) -> (Change<L>, [L; 1]) {
+        (Change::By(g * self.rate), [x0])
+    }
+}

@@ -1,0 +1,99 @@
+use super::dog::{Along, Distance};
+use crate::{KernelVisitor, Prepare, Rule, Scope, Sum, math::sqrt, options::rule_options, prepare::Common};
+
+rule_options! {
+    /// DoWG: gradient descent at the rate "distance over weighted gradients", which needs no tuning.
+    ///
+    /// ```text
+    /// max_sq_dist d = max(d, norm(p - x0)^2), and init_sq_distance at the first step
+    /// weighted_sq_sum s = s + d*norm(g)^2
+    /// p = p - lr * d/(sqrt(s) + eps) * g
+    /// ```
+    ///
+    /// The norms go over all tensors that are stepped together, with this rule and at the same step.
+    ///
+    /// **State**: `x0`, the parameters before the first step, which that step writes; the scalars `max_sq_dist` and
+    /// `weighted_sq_sum`, the same in each tensor; all zero at first.
+    ///
+    /// **Defaults**: [`optax`](DoWG::optax) lr 1, init_sq_distance 1e-4, eps 1e-4.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain.
+    ///
+    /// ```
+    /// use gradstep::{DoWG, step};
+    ///
+    /// let rule = DoWG::optax().init_sq_distance(0.25)?.eps(0.0)?;
+    /// let (mut params, mut x0, mut max_sq_dist, mut weighted_sq_sum) = ([3.0], [0.0], [0.0], [0.0]);
+    /// step(&rule, 1, &mut params, &[100.0], &mut [&mut x0, &mut max_sq_dist, &mut weighted_sq_sum])?;
+    /// assert_eq!(params, [2.5]); // the root of the first square distance
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Khaled, Mishchenko and Jin, "DoWG Unleashed: An Efficient Universal Parameter-Free Gradient Descent Method",
+    /// 2023.
+    ///
+    /// **Where frameworks differ**: only optax has it.
+    pub struct DoWG = "dowg" {
+        /// What the rate is multiplied with: 1, or a schedule.
+        lr: f64 => NonNegative,
+        /// The square of the first distance.
+        init_sq_distance: f64 => NonNegative,
+        /// Added to the root of the weighted sum of squares.
+        eps: f64 => NonNegative,
+    }
+}
+
+impl DoWG {
+    /// As `optax.contrib.dowg`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self { lr: 1.0, init_sq_distance: 1e-4, eps: 1e-4, common: Common::NONE }
+    }
+}
+
+impl Rule for DoWG {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["x0", "max_sq_dist", "weighted_sq_sum"]
+    }
+
+    fn scalars(&self) -> usize {
+        2
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1), Sum::squares(2)] }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Together
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+        Some(visitor.visit(Distance { first: step == 1 }))
+    }
+
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+        let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
+        let now = if step == 1 { self.init_sq_distance } else { *square };
+        let largest = f64::from(*distance).max(now);
+        *distance = largest as f32;
+        *sum = (f64::from(*sum) + largest * gradient) as f32;
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.with_settled_kernel(step, &[1.0, 1.0], visitor)
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
+        visitor.visit(Along { rate: (self.lr * scalar(0) / (sqrt(scalar(1)) + self.eps)) as f32 })
+    }
+}

@@ -1,0 +1,173 @@
+use crate::{
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum,
+    moments::{Moments, Root, correction},
+    options::rule_options,
+    prepare::Common,
+    whole::trust_ratio,
+};
+
+rule_options! {
+    /// LAMB: Adam whose step is scaled, tensor by tensor, to the size of the parameters.
+    ///
+    /// ```text
+    /// exp_avg    m = beta1*m + (1-beta1)*g
+    /// exp_avg_sq v = beta2*v + (1-beta2)*g^2
+    /// u = m/(1-beta1^t) / (sqrt(v/(1-beta2^t) + eps_root) + eps) + update_decay*p
+    /// trust_ratio = norm(p)/norm(u), and 1 where either norm is 0
+    /// p = p - lr*trust_ratio*u
+    /// ```
+    ///
+    /// The norms are those of the whole tensor.
+    ///
+    /// **State**: `exp_avg`, `exp_avg_sq`, and the scalar `trust_ratio`, which the last step found; all zero at first.
+    ///
+    /// **Defaults**: lr 0.001 (optax has none), betas 0.9 and 0.999; [`optax`](Lamb::optax) eps 1e-6; [`keras`](Lamb::keras) eps
+    /// 1e-7, decoupled decay beside the scaled step. optax' `weight_decay` is `update_decay` here.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain.
+    ///
+    /// ```
+    /// use gradstep::{Lamb, step};
+    ///
+    /// let (mut params, mut m, mut v, mut trust_ratio) = ([3.0, 4.0], [0.0; 2], [0.0; 2], [0.0]);
+    /// let rule = Lamb::optax().lr(0.1)?.eps(0.0)?;
+    /// step(&rule, 1, &mut params, &[7.0, 0.001], &mut [&mut m, &mut v, &mut trust_ratio])?;
+    /// assert!((trust_ratio[0] - 5.0 / 2f32.sqrt()).abs() < 1e-6); // the first u is 1 in each element
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: You et al., "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", 2020.
+    ///
+    /// **Where frameworks differ**: in whether decay is inside the norm (optax, the paper) or beside it (Keras).
+    pub struct Lamb = "lamb" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// What is left of `exp_avg` after a step.
+        beta1: f64 => BelowOne,
+        /// What is left of `exp_avg_sq` after a step.
+        beta2: f64 => BelowOne,
+        /// Added outside the root, after correction.
+        eps: f64 => NonNegative,
+        /// Added inside the root, to the corrected second moment.
+        eps_root: f64 => NonNegative,
+        /// Weight decay within the update, and so within its norm.
+        update_decay: f64 => NonNegative,
+    }
+}
+
+impl Lamb {
+    /// As `optax.lamb`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-6,
+            eps_root: 0.0,
+            update_decay: 0.0,
+            common: Common::NONE,
+        }
+    }
+
+    /// As `keras.optimizers.Lamb`.
+    #[must_use]
+    pub const fn keras() -> Self {
+        Self { eps: 1e-7, common: Common::decoupled(0.0), ..Self::optax() }
+    }
+
+    fn update(&self, step: u64) -> Update {
+        let correction2 = correction(self.beta2, step);
+        let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction2);
+        Update {
+            scale: (root.scale / correction(self.beta1, step)) as f32,
+            root,
+            decay: self.update_decay as f32,
+        }
+    }
+}
+
+impl Rule for Lamb {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["exp_avg", "exp_avg_sq", "trust_ratio"]
+    }
+
+    fn scalars(&self) -> usize {
+        1
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(2), Sum::squares(3)] }
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+        let moments = Moments::new(self.beta1, self.beta2);
+        Some(visitor.visit(Measured { moments, update: self.update(step) }))
+    }
+
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f32]) {
+        if let ([params, update], [ratio]) = (sums, scalars) {
+            *ratio = trust_ratio(*params, *update, 1.0, 0.0);
+        }
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.with_settled_kernel(step, &[1.0], visitor)
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let ratio: f64 = scalars.first().copied().unwrap_or_default().into();
+        visitor.visit(Scaled { update: self.update(step), rate: (self.lr * ratio) as f32 })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Update {
+    scale: f32,
+    root: Root,
+    decay: f32,
+}
+
+impl Update {
+    #[inline(always)]
+    fn of<L: Lane>(self, p: L, m: L, v: L) -> L {
+        m * self.scale / self.root.of(v) + p * self.decay
+    }
+}
+
+/// Moves the averages, and puts parameter and update out.
+#[derive(Clone, Copy)]
+struct Measured {
+    moments: Moments,
+    update: Update,
+}
+
+impl Kernel<4> for Measured {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [m, v, ..]: [L; 4]) -> (Change<L>, [L; 4]) {
+        let (m, v) = self.moments.update(g, m, v);
+        (Change::To(p), [m, v, p, self.update.of(p, m, v)])
+    }
+}
+
+/// Makes the update once more: that is less to move than to keep it.
+#[derive(Clone, Copy)]
+struct Scaled {
+    update: Update,
+    rate: f32,
+}
+
+impl Kernel<2> for Scaled {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, _: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        (Change::By(self.update.of(p, m, v) * self.rate), [m, v])
+    }
+}

@@ -1,0 +1,127 @@
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, Velocity, options::rule_options,
+    prepare::Common, velocity::Coefficients, whole::trust_ratio,
+};
+
+rule_options! {
+    /// LARS: momentum whose learning rate is scaled, tensor by tensor, to the size of the parameters.
+    ///
+    /// ```text
+    /// trust_ratio = trust_coefficient*norm(p)/(norm(g) + eps), and 1 where either norm is 0
+    /// momentum_buffer v = momentum*v + lr*trust_ratio*g
+    /// p = p - v, with nesterov p = p - (momentum*v + lr*trust_ratio*g)
+    /// ```
+    ///
+    /// The norms are those of the whole tensor; `g` has the coupled weight decay in it.
+    ///
+    /// **State**: `momentum_buffer`, and the scalar `trust_ratio`, which the last step found; zero at first.
+    ///
+    /// **Defaults**: [`optax`](Lars::optax) lr 0.1 (optax has no default), momentum 0.9, trust_coefficient 0.001, eps 0.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain.
+    ///
+    /// ```
+    /// use gradstep::{Lars, step};
+    ///
+    /// let rule = Lars::optax().lr(1.0)?.trust_coefficient(0.5)?;
+    /// let (mut params, mut momentum_buffer, mut trust_ratio) = ([3.0, 4.0], [0.0; 2], [0.0]);
+    /// step(&rule, 1, &mut params, &[10.0, 0.0], &mut [&mut momentum_buffer, &mut trust_ratio])?;
+    /// assert_eq!((params, trust_ratio), ([0.5, 4.0], [0.25])); // 0.5 * 5/10
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: You, Gitman and Ginsburg, "Large Batch Training of Convolutional Networks", 2017.
+    ///
+    /// **Where frameworks differ**: the paper adds `weight_decay*norm(p)` to the gradient's norm instead of taking the norm of
+    /// the decayed gradient; biases and norms' parameters are usually left out, which is a group of its own with another rule.
+    pub struct Lars = "lars" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// What is left of the velocity after a step.
+        momentum: f64 => BelowOne,
+        /// The part of the parameters' norm that a step may have.
+        trust_coefficient: f64 => NonNegative,
+        /// Added to the gradient's norm.
+        eps: f64 => NonNegative,
+        /// Nesterov's look-ahead.
+        nesterov: bool,
+    }
+}
+
+impl Lars {
+    /// As `optax.lars`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self {
+            lr: 0.1,
+            momentum: 0.9,
+            trust_coefficient: 1e-3,
+            eps: 0.0,
+            nesterov: false,
+            common: Common::NONE,
+        }
+    }
+}
+
+impl Rule for Lars {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["momentum_buffer", "trust_ratio"]
+    }
+
+    fn scalars(&self) -> usize {
+        1
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1), Sum::squares(2)] }
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+        Some(visitor.visit(Both))
+    }
+
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f32]) {
+        if let ([params, grads], [ratio]) = (sums, scalars) {
+            *ratio = trust_ratio(*params, *grads, self.trust_coefficient, self.eps);
+        }
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.with_settled_kernel(step, &[1.0], visitor)
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let ratio: f64 = scalars.first().copied().unwrap_or_default().into();
+        visitor.visit(Heavy(Velocity::LrInside.coefficients(self.lr * ratio, self.momentum, self.nesterov)))
+    }
+}
+
+/// Puts parameter and gradient out.
+#[derive(Clone, Copy)]
+struct Both;
+
+impl Kernel<3> for Both {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [v, ..]: [L; 3]) -> (Change<L>, [L; 3]) {
+        (Change::To(p), [v, p, g])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Heavy(Coefficients);
+
+impl Kernel<1> for Heavy {
+    #[inline(always)]
+    fn update<L: Lane>(self, _: L, g: L, [v]: [L; 1]) -> (Change<L>, [L; 1]) {
+        let (change, v) = self.0.follow(g, v);
+        (Change::By(change), [v])
+    }
+}

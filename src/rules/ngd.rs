@@ -1,0 +1,111 @@
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, math::sqrt, options::rule_options,
+    prepare::Common,
+};
+
+rule_options! {
+    /// Normalised gradient descent: a step of the same length for every tensor, along its gradient.
+    ///
+    /// ```text
+    /// p = p - lr * g / (norm(g) + eps)
+    /// ```
+    ///
+    /// The norm is that of the tensor's whole gradient.
+    ///
+    /// **State**: the scalar `grad_norm`, the norm that the last step found; zero at first.
+    ///
+    /// **Defaults**: [`paper`](Ngd::paper) lr 0.01, eps 1e-8.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain. With eps 0 a gradient of zeros makes NaN, 0/0.
+    ///
+    /// ```
+    /// use gradstep::{Ngd, step};
+    ///
+    /// let (mut params, mut grad_norm) = ([1.0, 1.0], [0.0]);
+    /// step(&Ngd::paper().lr(0.5)?.eps(0.0)?, 1, &mut params, &[30.0, 40.0], &mut [&mut grad_norm])?;
+    /// assert_eq!((params, grad_norm), ([0.7, 0.6], [50.0]));
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Hazan, Levy and Shalev-Shwartz, "Beyond Convexity: Stochastic Quasi-Convex Optimization", 2015.
+    ///
+    /// **Where frameworks differ**: some take one norm over all tensors; that is clipping by the global norm to a length.
+    pub struct Ngd = "ngd" {
+        /// Learning rate: the length of every step.
+        lr: f64 => NonNegative,
+        /// Added to the norm.
+        eps: f64 => NonNegative,
+    }
+}
+
+impl Ngd {
+    /// As the paper.
+    #[must_use]
+    pub const fn paper() -> Self {
+        Self { lr: 1e-2, eps: 1e-8, common: Common::NONE }
+    }
+}
+
+impl Rule for Ngd {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["grad_norm"]
+    }
+
+    fn scalars(&self) -> usize {
+        1
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(0)] }
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+        Some(visitor.visit(Gradient))
+    }
+
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f32]) {
+        if let ([square], [norm]) = (sums, scalars) {
+            *norm = sqrt(*square) as f32;
+        }
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.with_settled_kernel(step, &[1.0], visitor)
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let norm: f64 = scalars.first().copied().unwrap_or_default().into();
+        visitor.visit(Along { rate: (self.lr / (norm + self.eps)) as f32 })
+    }
+}
+
+/// Puts the gradient out.
+#[derive(Clone, Copy)]
+struct Gradient;
+
+impl Kernel<1> for Gradient {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, _: [L; 1]) -> (Change<L>, [L; 1]) {
+        (Change::To(p), [g])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Along {
+    rate: f32,
+}
+
+impl Kernel<0> for Along {
+    #[inline(always)]
+    fn update<L: Lane>(self, _: L, g: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
+        (Change::By(g * self.rate), [])
+    }
+}

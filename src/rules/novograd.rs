@@ -1,0 +1,143 @@
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, math::sqrt, options::rule_options,
+    prepare::Common,
+};
+
+rule_options! {
+    /// NovoGrad: momentum over gradients that are divided by a moving norm of their tensor.
+    ///
+    /// ```text
+    /// exp_avg_sq v = beta2*v + (1-beta2)*norm(g)^2, and norm(g)^2 at the first step
+    /// exp_avg    m = beta1*m + g/(sqrt(v + eps_root) + eps) + update_decay*p
+    /// p = p - lr*m
+    /// ```
+    ///
+    /// The norm is that of the tensor's whole gradient.
+    ///
+    /// **State**: `exp_avg`, and the scalar `exp_avg_sq`: one number for the tensor, half of Adam's state; zero at first.
+    ///
+    /// **Defaults**: [`optax`](NovoGrad::optax) lr 0.001 (optax has no default), beta1 0.9, beta2 0.25, eps 1e-6. optax'
+    /// `weight_decay` is `update_decay` here.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain. With eps and eps_root 0 a gradient of zeros makes NaN.
+    ///
+    /// ```
+    /// use gradstep::{NovoGrad, step};
+    ///
+    /// let rule = NovoGrad::optax().lr(0.5)?.eps(0.0)?;
+    /// let (mut params, mut exp_avg, mut exp_avg_sq) = ([1.0, 1.0], [0.0; 2], [0.0]);
+    /// step(&rule, 1, &mut params, &[30.0, 40.0], &mut [&mut exp_avg, &mut exp_avg_sq])?;
+    /// assert_eq!((params, exp_avg_sq), ([0.7, 0.6], [2500.0]));
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Ginsburg et al., "Stochastic Gradient Methods with Layer-wise Adaptive Moments for Training of Deep
+    /// Networks", 2019.
+    ///
+    /// **Where frameworks differ**: only optax has it; others scale the new gradient by 1-beta1.
+    pub struct NovoGrad = "novograd" {
+        /// Learning rate.
+        lr: f64 => NonNegative,
+        /// What is left of `exp_avg` after a step.
+        beta1: f64 => BelowOne,
+        /// What is left of `exp_avg_sq` after a step.
+        beta2: f64 => BelowOne,
+        /// Added outside the root.
+        eps: f64 => NonNegative,
+        /// Added inside the root.
+        eps_root: f64 => NonNegative,
+        /// Weight decay within the average.
+        update_decay: f64 => NonNegative,
+    }
+}
+
+impl NovoGrad {
+    /// As `optax.novograd`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.25,
+            eps: 1e-6,
+            eps_root: 0.0,
+            update_decay: 0.0,
+            common: Common::NONE,
+        }
+    }
+}
+
+impl Rule for NovoGrad {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["exp_avg", "exp_avg_sq"]
+    }
+
+    fn scalars(&self) -> usize {
+        1
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1)] }
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+        Some(visitor.visit(Gradient))
+    }
+
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+        if let ([square], [mean]) = (sums, scalars) {
+            let old = f64::from(*mean);
+            let moved = old - (1.0 - self.beta2) * (old - square);
+            *mean = if step == 1 { *square } else { moved } as f32;
+        }
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.with_settled_kernel(step, &[1.0], visitor)
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let mean: f64 = scalars.first().copied().unwrap_or_default().into();
+        visitor.visit(Divided {
+            lr: self.lr as f32,
+            rest: (1.0 - self.beta1) as f32,
+            inverse: (1.0 / (sqrt(mean + self.eps_root) + self.eps)) as f32,
+            decay: self.update_decay as f32,
+        })
+    }
+}
+
+/// Puts the gradient out.
+#[derive(Clone, Copy)]
+struct Gradient;
+
+impl Kernel<2> for Gradient {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [m, _]: [L; 2]) -> (Change<L>, [L; 2]) {
+        (Change::To(p), [m, g])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Divided {
+    lr: f32,
+    rest: f32,
+    inverse: f32,
+    decay: f32,
+}
+
+impl Kernel<1> for Divided {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [m]: [L; 1]) -> (Change<L>, [L; 1]) {
+        let m = (m - m * self.rest) + (g * self.inverse + p * self.decay);
+        (Change::By(m * self.lr), [m])
+    }
+}
