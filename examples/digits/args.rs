@@ -33,8 +33,8 @@ const LEARNING_RATES: &[(&str, f64)] = &[
     ("qhadam", 0.005),
     ("adopt", 0.005),
     ("adan", 0.01),
-    // Its first step leaves next to nothing of He's weights. The hidden units differ all the same, since the first
-    // gradients do.
+    // Where gradients are small, its first step leaves next to nothing of He's weights. The hidden units differ all the
+    // same, since their first gradients do.
     ("ftrl", 0.2),
     // Nobody estimates the Hessian here: with zeros for it this is Signum.
     ("sophia", 0.0005),
