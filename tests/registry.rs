@@ -1,8 +1,10 @@
 //! A rule is one file and one line in the registry. What else must know of it is found out here, with the mend.
 
-use std::fs;
-use std::path::Path;
+mod common;
 
+use std::{collections::BTreeSet, fs, path::Path};
+
+use common::{Configuration, configurations_of, presets};
 use gradstep::{AnyRule, Rule, Value};
 
 fn read(path: &str) -> String {
@@ -27,23 +29,84 @@ fn every_file_of_a_rule_is_registered() {
     }
 }
 
-#[test]
-fn the_readme_has_a_row_for_each_rule() {
-    let readme = read("README.md");
-    for name in AnyRule::NAMES {
+/// A rule's row in README's table, cell by cell.
+struct Row {
+    name: &'static str,
+    cells: Vec<String>,
+}
+
+impl Row {
+    fn of(name: &'static str, readme: &str) -> Self {
         let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
         let row = row.unwrap_or_else(|| {
             panic!(
                 "README.md has no row for {name}: add one to its table, which starts with \"| `{name}` |\""
             )
         });
-        for state in AnyRule::named(name).unwrap().state() {
-            assert!(
-                row.contains(&format!("`{state}`")),
-                "README.md's row for {name} does not name the state {state}"
-            );
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        assert_eq!(cells.len(), 6, "README.md's row for {name} must have the cells of the table's head");
+        Self { name, cells }
+    }
+
+    fn is(&self, fits: bool, wanted: impl std::fmt::Display) {
+        assert!(fits, "README.md's row for {} should have {wanted}: {:?}", self.name, self.cells);
+    }
+
+    fn has_state(&self, expected: &BTreeSet<&str>) {
+        let named: BTreeSet<_> = self.cells[2].split('`').skip(1).step_by(2).collect();
+        self.is(named == *expected, format_args!("the state {expected:?}"));
+        self.is(self.cells[2].contains("none") == expected.is_empty(), "\"none\" where there is no state");
+    }
+
+    /// What a step reads and writes: parameter and gradient, and each value of state twice.
+    fn has_bytes(&self, presets: &[Configuration], all: &[Configuration]) {
+        let bytes = |of: &[Configuration]| -> BTreeSet<usize> {
+            of.iter().map(|configuration| 12 + 8 * configuration.rule.state().len()).collect()
+        };
+        let (usual, possible) = (bytes(presets), bytes(all));
+        let words = self.cells[3].split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+        let given: BTreeSet<usize> = words.map(|word| word.parse().unwrap()).collect();
+        self.is(usual.is_subset(&given), format_args!("the bytes {usual:?} of its presets"));
+        self.is(given.is_subset(&possible), format_args!("no bytes but of {possible:?}"));
+        self.is(given.last() == possible.last(), format_args!("the most bytes of {possible:?}"));
+    }
+
+    fn has_presets(&self, expected: &[&str]) {
+        self.is(
+            self.cells[4].split(", ").eq(expected.iter().copied()),
+            format_args!("the presets {expected:?}"),
+        );
+    }
+
+    /// Names, and a year for each.
+    fn has_papers(&self) {
+        for paper in self.cells[5].split("; ") {
+            let year = paper.rsplit(' ').next().and_then(|year| year.parse().ok());
+            let authors = paper.starts_with(char::is_uppercase);
+            self.is(authors && matches!(year, Some(1950..2100)), "papers as \"Author 2001; Others 2002\"");
         }
     }
+}
+
+#[test]
+fn the_readme_has_a_row_for_each_rule() {
+    let readme = read("README.md");
+    for name in AnyRule::NAMES {
+        let row = Row::of(name, &readme);
+        let configurations = configurations_of(name);
+        row.is(!row.cells[1].is_empty(), "a formula");
+        row.has_state(&configurations.iter().flat_map(|one| one.rule.state()).copied().collect());
+        row.has_bytes(&presets(name), &configurations);
+        row.has_presets(AnyRule::presets(name));
+        row.has_papers();
+    }
+}
+
+#[test]
+fn the_readme_has_the_rules_in_order() {
+    let readme = read("README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    assert_eq!(rows.map(|(name, _)| name).collect::<Vec<_>>(), AnyRule::NAMES);
 }
 
 #[test]

@@ -4,20 +4,47 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use gradstep::{
-    AnyRule, Error,
+    AnyRule, Error, Rule as _,
     train::{Batch, Plan},
 };
 
-/// Learning rates that suit this network and batches of 32. A rule that is not here gets the default of its preset.
+/// Learning rates that suit this network and its batches. A rule that is not here gets the default of its preset.
 const LEARNING_RATES: &[(&str, f64)] = &[
     ("sgd", 0.2),
     ("momentum", 0.05),
+    ("sgdw", 0.05),
+    ("qhm", 1.0),
+    ("signsgd", 0.002),
+    ("signum", 0.0005),
+    ("lion", 0.0005),
+    // Averaging would begin after `t0`, a million steps: until then the average is the parameters themselves.
+    ("asgd", 0.2),
     ("adagrad", 0.1),
     ("rmsprop", 0.003),
     ("adadelta", 2.0),
     ("adam", 0.005),
     ("adamw", 0.005),
+    ("adamax", 0.01),
+    ("radam", 0.01),
+    ("adabelief", 0.005),
+    ("yogi", 0.01),
+    ("adabound", 0.005),
+    ("amsbound", 0.005),
+    ("qhadam", 0.005),
+    ("adopt", 0.005),
+    ("adan", 0.01),
+    // Where gradients are small, its first step leaves next to nothing of He's weights. The hidden units differ all the
+    // same, since their first gradients do.
+    ("ftrl", 0.2),
+    // Nobody estimates the Hessian here: with zeros for it this is Signum.
+    ("sophia", 0.0005),
 ];
+
+/// Rules that go by the signs of successive gradients, which the noise of small batches turns: with batches of 32, no
+/// learning rate brings them to 95 %.
+const WHOLE_BATCH: &[&str] = &["rprop"];
+
+const BATCH: usize = 32;
 
 /// Trains a small network on handwritten digits with each rule, and draws how the losses fall.
 #[derive(Debug, Parser)]
@@ -35,9 +62,9 @@ pub struct Args {
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
 
-    /// How many samples a step is taken over
-    #[arg(long, default_value_t = 32)]
-    batch: usize,
+    /// How many samples a step is taken over, instead of 32, or all of them for rprop
+    #[arg(long)]
+    batch: Option<usize>,
 
     /// What the first weights and the order of the samples are drawn from
     #[arg(long, default_value_t = 0)]
@@ -69,8 +96,12 @@ impl Args {
         Ok(rule)
     }
 
-    pub fn plan(&self) -> Plan {
-        Plan { batch: Batch::Mini(self.batch), seed: self.seed, epochs: self.epochs, ..Plan::default() }
+    pub fn plan(&self, rule: &AnyRule) -> Plan {
+        let batch = match self.batch {
+            None if WHOLE_BATCH.contains(&rule.name()) => Batch::Full,
+            len => Batch::Mini(len.unwrap_or(BATCH)),
+        };
+        Plan { batch, seed: self.seed, epochs: self.epochs, ..Plan::default() }
     }
 }
 
@@ -88,7 +119,7 @@ fn rule_name(text: &str) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
-    use gradstep::{Rule as _, Value};
+    use gradstep::Value;
 
     use super::*;
 
@@ -99,8 +130,10 @@ mod tests {
 
     #[test]
     fn all_rules_are_the_default() {
-        let rules = Args::parse_from(["digits"]).rules().unwrap();
-        assert!(rules.iter().map(|rule| rule.name()).eq(AnyRule::NAMES.iter().copied()));
+        for words in [&["digits"][..], &["digits", "--rule", "all"]] {
+            let rules = Args::parse_from(words).rules().unwrap();
+            assert!(rules.iter().map(|rule| rule.name()).eq(AnyRule::NAMES.iter().copied()));
+        }
     }
 
     #[test]
@@ -113,14 +146,26 @@ mod tests {
 
     #[test]
     fn the_crate_says_what_is_wrong() {
-        let refusal = Args::try_parse_from(["digits", "--rule", "adan"]).unwrap_err();
-        assert!(refusal.to_string().contains(r#"there is no rule "adan"; there are sgd,"#));
+        let refusal = Args::try_parse_from(["digits", "--rule", "adm"]).unwrap_err();
+        assert!(refusal.to_string().contains(r#"there is no rule "adm"; there are sgd,"#));
         let refusal = Args::parse_from(["digits", "--lr", "-1"]).rules().unwrap_err();
         assert!(matches!(refusal, Error::OutOfRange { option: "lr", .. }));
     }
 
     #[test]
-    fn every_suitable_learning_rate_is_of_a_rule() {
+    fn what_suits_is_of_a_rule() {
         assert!(LEARNING_RATES.iter().all(|(name, _)| AnyRule::NAMES.contains(name)));
+        assert!(WHOLE_BATCH.iter().all(|name| AnyRule::NAMES.contains(name)));
+    }
+
+    #[test]
+    fn batches_are_those_that_suit_or_those_that_are_asked_for() {
+        let batch = |words: &[&str], name| {
+            let args = Args::parse_from([&["digits"], words].concat());
+            args.plan(&AnyRule::named(name).unwrap()).batch
+        };
+        assert_eq!(batch(&[], "sgd"), Batch::Mini(32));
+        assert_eq!(batch(&[], "rprop"), Batch::Full);
+        assert_eq!(batch(&["--batch", "64"], "rprop"), Batch::Mini(64));
     }
 }

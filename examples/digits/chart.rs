@@ -15,10 +15,11 @@ use crate::training::Outcome;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 
-const SIZE: (u32, u32) = (1000, 600);
+const WIDTH: u32 = 1000;
+const LEAST_HEIGHT: u32 = 600;
 const LEGEND_WIDTH: u32 = 220;
 const LEGEND_TOP: i32 = 62;
-const LEGEND_LINE: i32 = 25;
+const LEGEND_LINE: i32 = 24;
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(51, 51, 51);
 const GRID: RGBColor = RGBColor(222, 222, 222);
@@ -27,7 +28,6 @@ const GRID: RGBColor = RGBColor(222, 222, 222);
 /// for the others.
 const SHOWN: Range<f64> = 1e-6..1e3;
 
-/// When the colours are used up they come again with dashed lines.
 const PALETTE: [RGBColor; 8] = [
     RGBColor(31, 111, 180),
     RGBColor(235, 130, 20),
@@ -38,6 +38,9 @@ const PALETTE: [RGBColor; 8] = [
     RGBColor(230, 100, 180),
     RGBColor(25, 175, 185),
 ];
+
+/// When the colours are used up they come again with the next of these: the lengths of a line's dashes and gaps.
+const DASHES: [Option<[i32; 2]>; 5] = [None, Some([7, 4]), Some([2, 3]), Some([16, 4]), Some([2, 9])];
 
 /// Writes the picture, and makes the directories that it needs.
 pub fn write(path: &Path, outcomes: &[Outcome]) -> io::Result<()> {
@@ -54,16 +57,15 @@ struct Curve<'a> {
     points: Vec<(u32, f64)>,
     final_loss: String,
     color: RGBColor,
-    dashed: bool,
+    dashes: Option<[i32; 2]>,
 }
 
 impl Curve<'_> {
     fn line<'e, C: Clone + 'e>(&self, points: Vec<C>) -> DynElement<'e, SVGBackend<'e>, C> {
         let style = self.color.stroke_width(2);
-        if self.dashed {
-            DashedPathElement::new(points, 7, 4, style).into_dyn()
-        } else {
-            PathElement::new(points, style).into_dyn()
+        match self.dashes {
+            Some([dash, gap]) => DashedPathElement::new(points, dash, gap, style).into_dyn(),
+            None => PathElement::new(points, style).into_dyn(),
         }
     }
 }
@@ -83,21 +85,26 @@ fn curve(index: usize, outcome: &Outcome) -> Curve<'_> {
         points: outcome.history.iter().map(point).collect(),
         final_loss: outcome.final_loss_text(),
         color: PALETTE[index % PALETTE.len()],
-        dashed: index / PALETTE.len() % 2 == 1,
+        dashes: DASHES[index / PALETTE.len() % DASHES.len()],
     }
 }
 
 fn svg(curves: &[Curve<'_>]) -> Result<String, Box<dyn Error>> {
     let mut svg = String::new();
-    let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    let root = SVGBackend::with_string(&mut svg, (WIDTH, height(curves.len()))).into_drawing_area();
     root.fill(&WHITE)?;
-    let (plot, legend) = root.split_horizontally(SIZE.0 - LEGEND_WIDTH);
+    let (plot, legend) = root.split_horizontally(WIDTH - LEGEND_WIDTH);
     draw_plot(&plot, curves)?;
     draw_legend(&legend, curves)?;
     root.present()?;
     // The three areas share the backend that borrows the text.
     drop((root, plot, legend));
     Ok(svg)
+}
+
+/// Enough for the legend.
+fn height(curves: usize) -> u32 {
+    LEAST_HEIGHT.max(LEGEND_TOP as u32 + LEGEND_LINE as u32 * (curves as u32 + 1))
 }
 
 fn draw_plot(area: &Area<'_>, curves: &[Curve<'_>]) -> Drawn {
@@ -173,13 +180,13 @@ fn draw_legend_texts(area: &Area<'_>, y: i32, left: &str, right: &str) -> Drawn 
 mod tests {
     use super::*;
 
-    fn curve(points: Vec<(u32, f64)>, dashed: bool) -> Curve<'static> {
-        Curve { name: "some-rule", points, final_loss: "0.25".to_owned(), color: PALETTE[0], dashed }
+    fn curve(points: Vec<(u32, f64)>, dashes: Option<[i32; 2]>) -> Curve<'static> {
+        Curve { name: "some-rule", points, final_loss: "0.25".to_owned(), color: PALETTE[0], dashes }
     }
 
     #[test]
     fn every_curve_is_in_the_legend() {
-        let curves = [false, true].map(|dashed| curve(vec![(1, 2.0), (2, 0.5), (3, 0.25)], dashed));
+        let curves = [DASHES[0], DASHES[1]].map(|dashes| curve(vec![(1, 2.0), (2, 0.5), (3, 0.25)], dashes));
         let svg = svg(&curves).unwrap();
         assert_eq!(svg.matches("some-rule").count(), 2);
         assert_eq!(svg.matches("0.25").count(), 2);
@@ -189,8 +196,8 @@ mod tests {
     fn curves_may_be_short_or_flat_or_missing() {
         let point = || vec![(1, 1.0)];
         for points in [vec![], point(), [point(), point()].concat(), vec![(1, SHOWN.start), (2, SHOWN.end)]] {
-            for dashed in [false, true] {
-                assert!(svg(&[curve(points.clone(), dashed)]).is_ok());
+            for dashes in DASHES {
+                assert!(svg(&[curve(points.clone(), dashes)]).is_ok());
             }
         }
         assert!(svg(&[]).is_ok());

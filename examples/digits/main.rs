@@ -44,7 +44,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let data = Data::load();
     let outcomes = rules
         .into_iter()
-        .map(|rule| training::train(rule, &data, &args.plan(), args.quiet))
+        .map(|rule| training::train(rule, &data, &args.plan(&rule), args.quiet))
         .collect::<Result<Vec<_>, _>>()?;
 
     let mut stdout = io::stdout().lock();

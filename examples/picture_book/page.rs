@@ -28,7 +28,7 @@ rule's usual preset.
 
 What to look for: in the valley, whether a rule swings from side to side, cuts across or turns along the
 floor; on the saddle, how far it goes towards the middle, where the slope vanishes, before it finds the way
-down.
+down. Nobody estimates the Hessian for `sophia` here: with zeros for it, its paths are those of Signum.
 
 These files are written by `{COMMAND}`.
 
