@@ -279,7 +279,7 @@ impl Common {
     }
 
     /// Which part of a parameter decays beside the gradient.
-    fn decay_part(&self, lr: f64) -> f64 {
+    pub(crate) fn decay_part(&self, lr: f64) -> f64 {
         let times_lr = lr * self.weight_decay;
         match self.decay {
             Decay::Coupled => 0.0,
