@@ -158,7 +158,8 @@ fn convert_velocity<R: Rule + Options>(from: &R, to: &mut R, step: u64) -> Resul
     let lr = old.lr * old.gain() / new.gain();
     let factor = old.along() / Heavy { lr, ..new }.along();
     if !is_positive(f64::from(factor.abs() as f32)) {
-        return Err(refuse(from, "velocity", "at this lr the state would become 0 or be divided by 0"));
+        let option = if old.velocity == new.velocity { "dampening" } else { "velocity" };
+        return Err(refuse(from, option, "at this lr the state would become 0 or be divided by 0"));
     }
     to.set("lr", lr)?;
     Ok(Some(Factor { slot, factor }))

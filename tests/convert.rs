@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use gradstep::{
-    AdaGrad, Adam, AdamEps, AdamW, AmsGrad, AnyRule, Backend, Decay, Error, Kind, L1, Momentum, Options,
-    RmsProp, Rule, Sgd, Value, Velocity, convert,
+    AdaGrad, Adam, AdamEps, AdamW, AmsGrad, AnyRule, Decay, Error, Kind, L1, Momentum, Options, RmsProp,
+    Rule, Sgd, Value, Velocity, convert,
 };
 
 mod common;
@@ -32,7 +32,7 @@ impl Run {
         self.step += 1;
         let mut random = Random(self.step);
         self.buffers.grads = self.buffers.params.iter().map(|p| 0.5 * p + random.signed()).collect();
-        self.buffers.step(Backend::detect(), rule, self.step).unwrap();
+        self.buffers.naive_step(rule, self.step);
     }
 
     fn convert<R: Rule + Options>(&mut self, from: &R, to: &R) -> Result<R, Error> {
@@ -329,15 +329,14 @@ fn what_no_algebra_carries_over() -> Result<(), Error> {
 #[test]
 fn by_name() -> Result<(), Error> {
     // AdamW is a name for presets of Adam, and SGDW of momentum.
-    let adamw = check("adamw", &AnyRule::preset("adamw", "torch")?, &AnyRule::preset("adam", "keras")?);
-    let mut expected = AnyRule::preset("adam", "keras")?;
+    let keras = AnyRule::preset("adam", "keras")?;
+    let found = check("adamw", &AnyRule::preset("adamw", "torch")?, &keras).unwrap();
+    let mut expected = keras;
     expected.set("weight_decay", 0.01)?;
-    expected.set("eps", 1e-8 * (1.0 - 0.999f64.powi(8)).sqrt())?;
-    let AnyRule::Adam(rule) = adamw.unwrap() else { panic!("{adamw:?}") };
-    let Some(Value::Number(eps)) = rule.get("eps") else { panic!("{rule:?}") };
-    expected.set("eps", eps)?;
+    expected.set("eps", found.get("eps").unwrap())?;
+    assert_eq!(found, expected);
+    let Some(Value::Number(eps)) = found.get("eps") else { panic!("{found:?}") };
     assert!((eps / (1e-8 * (1.0 - 0.999f64.powi(8)).sqrt()) - 1.0).abs() < 1e-12);
-    assert_eq!(AnyRule::Adam(rule), expected);
 
     // The same options, and two rules all the same.
     let refusal = convert(&AnyRule::named("sgd")?, &AnyRule::named("signsgd")?, 1, &mut []).unwrap_err();
@@ -383,7 +382,6 @@ fn refusals_change_nothing() -> Result<(), Error> {
     let error = convert(&rule, &rule.eps_place(AdamEps::Hat)?, 1, &mut [&mut m, &mut s]).unwrap_err();
     assert_eq!(error, Error::Length { slice: "exp_avg_sq", expected: 2, found: 3 });
     // A velocity that RMSProp does not have is no reason to refuse.
-    assert!(convert(&RmsProp::torch().lr(0.0)?, &RmsProp::dfdx().eps(1.0)?, 1, &mut [&mut m]).is_err());
     let still = RmsProp::torch().lr(0.0)?;
     assert!(convert(&still, &still.velocity(Velocity::LrInside)?, 1, &mut [&mut m]).is_ok());
     Ok(())
