@@ -5,8 +5,8 @@ use crate::{
     options::OptionType, prepare::Common,
 };
 
-/// Carries a run over to another convention: rewrites the state of `from` in place, and returns the rule under which the run
-/// goes on as it would have gone on under `from`.
+/// Carries a run over to another convention: rewrites the state of `from` in place, and returns the rule
+/// under which the run goes on as it would have gone on under `from`.
 ///
 /// - `from` is the rule so far, with the `lr` of the next step.
 /// - `to` has the wanted convention, as a preset has it.
@@ -16,24 +16,27 @@ use crate::{
 /// The rule that comes back is `to` with the numbers that make its next step that of `from`:
 ///
 /// ```text
-/// velocity    r = lr*(1-dampening) for sum, lr*(1-momentum) for average, lr for the others: stays the same
+/// velocity    lr becomes what leaves r the same:
+///             r = lr*(1-dampening) for sum, lr*(1-momentum) for average, lr for the others
+///             momentum_buffer = momentum_buffer * a(from)/a(to):
 ///             a = lr for sum and average, 1 for lr-inside, -1 for lr-inside-negative
-///             lr(to) = lr*r(from)/r(to),  momentum_buffer = momentum_buffer * a(from)/a(to)
 /// eps_place   eps(hat) = eps(after-correction) * sqrt(1-beta2^step); the state is the same
-/// decay       d = lr*weight_decay for decoupled and decoupled-after, weight_decay for fixed and fixed-after,
-///             lr*weight_decay/(1 + lr*weight_decay) for proximal: stays the same
+/// decay       weight_decay becomes what leaves d the same:
+///             d = lr*weight_decay for decoupled and decoupled-after, weight_decay for fixed and fixed-after,
+///             lr*weight_decay/(1 + lr*weight_decay) for proximal
 ///             for sgd without cautious, coupled is the same as decoupled
 /// l1          lr*l1 stays the same for the proximal form, which has no other
 /// ```
 ///
-/// Before this, `lr`, `weight_decay`, `l1`, `eps`, `eps_root` and `initial_accumulator_value` are taken over from `from`,
-/// whatever `to` says. `velocity`, `dampening`, `eps_place` and `decay` are those of `to`. All other options must be equal:
-/// set those of `to` that are not.
+/// Before this, `lr`, `weight_decay`, `l1`, `eps`, `eps_root` and `initial_accumulator_value` are taken over
+/// from `from`, whatever `to` says. `velocity`, `dampening`, `eps_place` and `decay` are those of `to`. All
+/// other options must be equal: set those of `to` that are not.
 ///
-/// How long it is the same run: where the velocity alone differs, for as long as `lr` stays (a change of it acts at once
-/// outside the velocity, late inside). So it is where decay does. Where `eps_place` differs, for this one step; later on
-/// the returned `eps` is too large or too small by a factor that stays between `sqrt(1-beta2^step)` and 1, and where that
-/// matters, a call before every step with the same `from` and `to` makes every step the same.
+/// How long it is the same run: where the velocity alone differs, for as long as `lr` stays (a change of it
+/// acts at once outside the velocity, late inside). So it is where decay does. Where `eps_place` differs, for
+/// this one step; later on the returned `eps` is too large or too small by a factor that stays between
+/// `sqrt(1-beta2^step)` and 1, and where that matters, a call before every step with the same `from` and `to`
+/// makes every step the same.
 ///
 /// A model of many tensors takes a call for each.
 ///
@@ -53,12 +56,13 @@ use crate::{
 /// | FTRL | `accumulator`, `linear`, not in PyTorch | the same | |
 ///
 /// # Errors
-/// [`Error::Inconvertible`], which names the option, where no algebra carries it over: any option not named above; eps or
-/// eps_root in one of the rules alone (inside the root in one, outside in the other); another velocity or decay at an `lr`
-/// of 0; dampening that changes together with Nesterov's form, or before the first step, or from or to 1; coupled to decoupled
-/// decay, or decay of the old parameter to decay of the new one; a state that would overflow. [`Error::OtherRule`] for rules of two kinds,
-/// [`Error::OutOfRange`] where a number of the new rule would overflow, [`Error::StepZero`], [`Error::StateCount`], and
-/// [`Error::Length`] where a slice is not as long as the first. Nothing has changed then.
+/// [`Error::Inconvertible`], which names the option, where no algebra carries it over: any option not named
+/// above; eps or eps_root in one of the rules alone (inside the root in one, outside in the other); another
+/// velocity or decay at an `lr` of 0; dampening that changes together with Nesterov's form, or before the
+/// first step, or from or to 1; coupled to decoupled decay, or decay of the old parameter to decay of the new
+/// one; a state that would overflow. [`Error::OtherRule`] for rules of two kinds, [`Error::OutOfRange`] where
+/// a number of the new rule would overflow, [`Error::StepZero`], [`Error::StateCount`], and [`Error::Length`]
+/// where a slice is not as long as the first. Nothing has changed then.
 ///
 /// ```
 /// use gradstep::{Adam, AdamEps, Momentum, convert};
