@@ -129,6 +129,22 @@ pub enum Error {
         /// Those that the new rule needs.
         needed: &'static [&'static str],
     },
+    /// A run cannot go on under a rule of another kind.
+    OtherRule {
+        /// The name of the rule so far.
+        from: &'static str,
+        /// The name of the wanted rule.
+        to: &'static str,
+    },
+    /// A run cannot be carried over to another convention.
+    Inconvertible {
+        /// The rule's name.
+        rule: &'static str,
+        /// The option that stands in the way.
+        option: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// Saved state lacks a slice that the rule has, or has one that the rule lacks.
     SavedState {
         /// The parameter's name.
@@ -224,6 +240,10 @@ impl fmt::Display for Error {
                 f.write_str(") and the rule needs (")?;
                 list(f, needed)?;
                 f.write_str(")")
+            }
+            Self::OtherRule { from, to } => write!(f, "a run under {from} cannot be carried over to {to}"),
+            Self::Inconvertible { rule, option, reason } => {
+                write!(f, "{rule}: {option} cannot be converted: {reason}")
             }
             Self::SavedState { param, slice, expected } => {
                 write!(f, "parameter {param}: {slice} is missing or superfluous, the state is (")?;

@@ -20,6 +20,7 @@
 //!   [`Optimizer`] owns the state, the names, the groups and the counters too.
 //! - **Training**: [`train`] has a small driver that shuffles, steps and knows when to stop.
 //! - **Learning-rate schedules**: [`schedule`] has those of the frameworks, as factors on a base learning rate.
+//! - **Another framework's convention**: [`convert`] carries a run over, with its state.
 //! - **A rule of your own**: implement [`Rule`] and [`Kernel`].
 //!
 //! Every backend gives the same bits, on every machine, at any thread count and however the slices are cut: only
@@ -41,6 +42,7 @@ extern crate alloc;
 extern crate std;
 
 mod backend;
+mod convert;
 mod error;
 mod join;
 mod lane;
@@ -70,6 +72,7 @@ mod workers;
 pub use optimizer::{GroupId, Optimizer, Param, ParamId, Report, SavedParam};
 pub use {
     backend::Backend,
+    convert::convert,
     error::{Error, Name},
     join::{Join, Serial},
     lane::Lane,

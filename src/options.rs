@@ -134,6 +134,10 @@ pub struct OptionInfo {
 
 /// The hyper-parameters of a rule, reached by name. Their setters are methods of each rule.
 pub trait Options: Sized {
+    /// The name of the rule whose options these are. A name of presets alone has that of the rule that they return:
+    /// `"adam"` for AdamW.
+    fn kind(&self) -> &'static str;
+
     /// All options, in the order in which the rule's documentation gives them.
     fn options(&self) -> &'static [OptionInfo];
 
@@ -293,6 +297,10 @@ macro_rules! rule_options {
         }
 
         impl $crate::Options for $Rule {
+            fn kind(&self) -> &'static str {
+                Self::NAME
+            }
+
             fn options(&self) -> &'static [$crate::OptionInfo] {
                 &[$(
                     $crate::OptionInfo {

@@ -38,6 +38,18 @@ pub enum Shrink {
     Mixed(Mixed),
 }
 
+impl Shrink {
+    /// The same among all forms.
+    pub(crate) fn mixed(self) -> Mixed {
+        match self {
+            Self::Nothing => Mixed::default(),
+            Self::L2(l2) => Mixed { l2, ..Mixed::default() },
+            Self::Decay(decay) => Mixed { decay, ..Mixed::default() },
+            Self::Mixed(mixed) => mixed,
+        }
+    }
+}
+
 /// The forms of regularisation, each off at 0 or `false`, in the order in which they apply. What is off is not computed
 /// with a zero, which infinities and signed zeros would show.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -264,7 +276,7 @@ impl Common {
     }
 
     /// Which part of a parameter decays beside the gradient.
-    fn decay_part(&self, lr: f64) -> f64 {
+    pub(crate) fn decay_part(&self, lr: f64) -> f64 {
         let times_lr = lr * self.weight_decay;
         match self.decay {
             Decay::Coupled => 0.0,

@@ -98,6 +98,12 @@ macro_rules! registry {
         }
 
         impl $crate::Options for AnyRule {
+            fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Options::kind(rule),)*
+                }
+            }
+
             fn options(&self) -> &'static [$crate::OptionInfo] {
                 self.options()
             }

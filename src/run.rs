@@ -1,7 +1,7 @@
 //! The one loop over tensors: which rule steps which, and the sweep over each.
 
 use crate::{
-    Backend, Error, Kernel, KernelVisitor, Mixed, Prepare, Rule, Shrink, Tensor,
+    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Tensor,
     backend::Vectorized,
     lane::Isa,
     prepare::{Decayed, Regularized, Scaled},
@@ -66,7 +66,8 @@ impl KernelVisitor for Run<'_, '_> {
         match shrink {
             Shrink::Nothing => backend.run(Sweeps { kernel: Scaled { kernel, scale }, tensors }),
             Shrink::Decay(decay) => backend.run(Sweeps { kernel: Decayed { kernel, scale, decay }, tensors }),
-            Shrink::Mixed(mixed) => {
+            Shrink::L2(_) | Shrink::Mixed(_) => {
+                let mixed = shrink.mixed();
                 backend.run(Sweeps { kernel: Regularized { kernel, scale, mixed }, tensors })
             }
         }

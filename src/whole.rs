@@ -4,7 +4,7 @@
 use core::array;
 
 use crate::{
-    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule, Shrink, Tensor, backend::Vectorized,
+    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule, Tensor, backend::Vectorized,
     lane::Isa, math::sqrt, run::Program, sweep::sweep, tensor::Slices,
 };
 
@@ -115,12 +115,7 @@ impl KernelVisitor for Measuring<'_, '_> {
 
     fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> [f64; MAX_SUMS] {
         let Prepare { scale, shrink } = self.prepare;
-        let mixed = match shrink {
-            Shrink::Nothing | Shrink::Decay(_) => Mixed::default(),
-            Shrink::L2(l2) => Mixed { l2, ..Mixed::default() },
-            Shrink::Mixed(mixed) => mixed,
-        };
-        let kernel = Seen { kernel, scale, mixed };
+        let kernel = Seen { kernel, scale, mixed: shrink.mixed() };
         self.backend.run(Blocks { kernel, sums: self.sums, long: self.long, tensor: self.tensor })
     }
 }
