@@ -117,9 +117,14 @@ fn check_state(rule: &impl Rule, state: &[&mut [f32]]) -> Result<(), Error> {
     if state.len() != names.len() {
         return Err(Error::StateCount { rule: rule.name(), expected: names, found: state.len() });
     }
-    let expected = state.first().map_or(0, |slice| slice.len());
-    let other = names.iter().zip(state).find(|(_, slice)| slice.len() != expected);
-    other.map_or(Ok(()), |(slice, found)| Err(Error::Length { slice, expected, found: found.len() }))
+    let params = state.first().map_or(0, |slice| slice.len());
+    for (slot, (slice, found)) in names.iter().zip(state).enumerate() {
+        let (expected, found) = (rule.state_len(slot, params), found.len());
+        if found != expected {
+            return Err(Error::Length { slice, expected, found });
+        }
+    }
+    Ok(())
 }
 
 fn carry<R: Rule + Options>(from: &R, to: &mut R) -> Result<(), Error> {

@@ -31,7 +31,7 @@ pub enum Shrink {
     Nothing,
     /// `g = g + l2*p`
     L2(f32),
-    /// `p = p - (change + decay*p)`. Frameworks take `keep*p - change` with `keep` = 1 - decay: rounded to `f32` that
+    /// `p = p - (change + decay*p)`; a rule that reads `p` sees `p - decay*p`. Frameworks take `keep*p - change` with `keep` = 1 - decay: rounded to `f32` that
     /// is off by up to 3e-8, at each step to the same side, and the common decay of 1e-5 by 0.3 %.
     Decay(f32),
     /// Several forms at once, and the rare ones.
@@ -97,9 +97,9 @@ impl<K: Kernel<N>, const N: usize> Kernel<N> for Decayed<K> {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
         let decay = p * self.decay;
-        match self.kernel.update(p, g * self.scale, state) {
+        match self.kernel.update(p - decay, g * self.scale, state) {
             (Change::By(change), state) => (Change::By(change + decay), state),
-            (Change::To(new), state) => (Change::To(new - decay), state),
+            decayed => decayed,
         }
     }
 }
@@ -116,8 +116,10 @@ impl<K: Kernel<N>, const N: usize> Kernel<N> for Regularized<K> {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
         let g = self.mixed.gradient(p, g * self.scale);
-        let (change, state) = self.kernel.update(p, g, state);
-        (Change::To(self.mixed.threshold(self.mixed.changed(p, self.mixed.careful(p, g, change)))), state)
+        let seen = self.mixed.seen(p);
+        let (change, state) = self.kernel.update(seen, g, state);
+        let change = self.mixed.careful(seen, g, change);
+        (Change::To(self.mixed.threshold(self.mixed.changed(p, change))), state)
     }
 }
 
@@ -133,18 +135,36 @@ impl Mixed {
         g
     }
 
+    /// The parameter as the kernel sees it. A rule that reads it (FTRL, LAMB) reads the decayed one, as in frameworks, where
+    /// decay comes first; but for cautious decay, which depends on the rule's change.
     #[inline(always)]
-    fn careful<L: Lane>(self, p: L, g: L, change: Change<L>) -> Change<L> {
+    pub(crate) fn seen<L: Lane>(self, p: L) -> L {
+        if self.decays_first() { p - p * self.decay } else { p }
+    }
+
+    #[inline(always)]
+    fn decays_first(self) -> bool {
+        self.decay != 0.0 && !self.decay_after && !self.cautious_decay
+    }
+
+    #[inline(always)]
+    fn careful<L: Lane>(self, seen: L, g: L, change: Change<L>) -> Change<L> {
         match change {
             _ if !self.cautious => change,
-            Change::By(by) => Change::By(L::select(same_sign(by, g), by, p.splat(0.0))),
-            Change::To(new) => Change::To(L::select(same_sign(p - new, g), new, p)),
+            Change::By(by) => Change::By(L::select(same_sign(by, g), by, seen.splat(0.0))),
+            Change::To(new) => Change::To(L::select(same_sign(seen - new, g), new, seen)),
         }
     }
 
     /// The parameter after the change and the decay.
     #[inline(always)]
     fn changed<L: Lane>(self, p: L, change: Change<L>) -> L {
+        if self.decays_first() {
+            return match change {
+                Change::By(by) => p - (by + p * self.decay),
+                Change::To(new) => new,
+            };
+        }
         let new = change.apply(p);
         if self.decay == 0.0 {
             return new;

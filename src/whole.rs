@@ -120,7 +120,7 @@ impl KernelVisitor for Measuring<'_, '_> {
     }
 }
 
-/// A measuring kernel sees the gradient that the rule will see. It leaves the parameter as it is.
+/// A measuring kernel sees the gradient and the parameter that the rule will see. It leaves the parameter as it is.
 #[derive(Clone, Copy)]
 struct Seen<K> {
     kernel: K,
@@ -131,7 +131,8 @@ struct Seen<K> {
 impl<K: Kernel<N>, const N: usize> Kernel<N> for Seen<K> {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
-        let (_, state) = self.kernel.update(p, self.mixed.gradient(p, g * self.scale), state);
+        let (_, state) =
+            self.kernel.update(self.mixed.seen(p), self.mixed.gradient(p, g * self.scale), state);
         (Change::To(p), state)
     }
 }

@@ -45,6 +45,12 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("optax", "adagrad", "sum=sum_of_squares"),
     ("optax", "rmsprop", "square_avg=nu momentum_buffer=trace grad_avg=mu"),
     ("optax", "adadelta", "square_avg=e_g acc_delta=e_x"),
+    ("optax", "lars", "momentum_buffer=trace"),
+    ("optax", "lamb", "exp_avg=mu exp_avg_sq=nu"),
+    ("optax", "novograd", "exp_avg=mu"),
+    ("optax", "dog", "x0=init_params"),
+    ("optax", "dowg", "x0=init_params"),
+    ("keras", "lamb", "exp_avg=momentum exp_avg_sq=velocity"),
     ("optax", "adam", "exp_avg=mu exp_avg_sq=nu max_exp_avg_sq=nu_max"),
     ("optax", "adamw", "exp_avg=mu exp_avg_sq=nu max_exp_avg_sq=nu_max"),
     ("optax", "adamax", "exp_avg=mu exp_inf=nu"),
@@ -173,7 +179,9 @@ fn run(rule: &AnyRule, golden: &Golden, case: &Case) -> Recorded {
         Backend::detect().step(rule, t, &mut params, grads, &mut slices).unwrap();
         recorded.steps.insert(t, widen(&params));
     }
-    for (slot, values) in rule.state().iter().zip(&state) {
+    // Scalars are not recorded.
+    let slices = rule.state().len() - rule.scalars();
+    for (slot, values) in rule.state().iter().zip(&state).take(slices) {
         recorded.state.insert(case.name(slot).to_owned(), widen(values));
     }
     recorded

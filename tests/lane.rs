@@ -135,7 +135,7 @@ fn the_cube_root() {
     }
 
     let inputs: Vec<f32> =
-        (0..0x7f80).map(|high| f32::from_bits((high << 16) | (high * 7 & 0xffff))).collect();
+        (0..0x7f80).map(|high| f32::from_bits((high << 16) | ((high * 7) & 0xffff))).collect();
     for backend in Backend::available() {
         let mut roots = inputs.clone();
         backend.step(&CubeRoot, 1, &mut roots, &inputs, &mut []).unwrap();

@@ -8,8 +8,8 @@ rule_options! {
     ///
     /// ```text
     /// trust_ratio = trust_coefficient*norm(p)/(norm(g) + eps), and 1 where either norm is 0
-    /// momentum_buffer v = momentum*v + lr*trust_ratio*g
-    /// p = p - v, with nesterov p = p - (momentum*v + lr*trust_ratio*g)
+    /// momentum_buffer v = momentum*v - lr*trust_ratio*g
+    /// p = p + v, with nesterov p = p + (momentum*v - lr*trust_ratio*g)
     /// ```
     ///
     /// The norms are those of the whole tensor; `g` has the coupled weight decay in it.
@@ -100,7 +100,7 @@ impl Rule for Lars {
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
         let ratio: f64 = scalars.first().copied().unwrap_or_default().into();
-        visitor.visit(Heavy(Velocity::LrInside.coefficients(self.lr * ratio, self.momentum, self.nesterov)))
+        visitor.visit(Heavy(Velocity::LrInsideNegative.coefficients(self.lr * ratio, self.momentum, self.nesterov)))
     }
 }
 

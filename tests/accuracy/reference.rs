@@ -115,10 +115,22 @@ impl Reference {
     /// What the rule takes from the parameter. Most do not read it: from 0 their change is seen exactly, even
     /// one that vanishes beside the parameter.
     fn change(&mut self, t: u64, g: f64) -> f64 {
-        let from = if self.reads_parameter() { self.p } else { 0.0 };
+        let from = if self.reads_parameter() { self.p - self.decays_first() } else { 0.0 };
         let change = from - (self.formula)(&self.options, t, from, g, &mut self.state);
         self.largest_change = self.largest_change.max(change.abs());
         change
+    }
+
+    /// What decay takes from the parameter before the rule reads it.
+    fn decays_first(&self) -> f64 {
+        let o = &self.options;
+        let part = match o.word("decay") {
+            _ if o.flag("cautious_decay") => 0.0,
+            "decoupled" => o.number("lr") * o.number("weight_decay"),
+            "fixed" => o.number("weight_decay"),
+            _ => 0.0,
+        };
+        part * self.p
     }
 
     fn reads_parameter(&self) -> bool {

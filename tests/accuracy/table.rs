@@ -57,7 +57,8 @@ fn errors(cell: &str) -> Errors {
 
 /// With a tenth more than was measured.
 pub fn write(rows: &[Row]) {
-    let cell = |errors: &Errors| format!("{:.1} / {:.1}", 1.1 * errors.params, 1.1 * errors.state);
+    let more = |ulps: f64| (11.0 * ulps).ceil() / 10.0;
+    let cell = |errors: &Errors| format!("{:.1} / {:.1}", more(errors.params), more(errors.state));
     let line = |(name, errors): &Row| {
         let [one, hundred, many] = errors.each_ref().map(cell);
         format!("| `{name}` | {one} | {hundred} | {many} |\n")

@@ -268,19 +268,25 @@ fn naive_element<K: Kernel<N>, const N: usize>(
     if mixed.l1 != 0.0 {
         g += mixed.l1 * sign(p);
     }
-    let (change, new_state) = kernel.update(p, g, *state);
+    let first = mixed.decay != 0.0 && !mixed.decay_after && !mixed.cautious_decay;
+    let seen = if first { p - p * mixed.decay } else { p };
+    let (change, new_state) = kernel.update(seen, g, *state);
     *state = new_state;
     let (mut by, mut new) = match change {
         Change::By(by) => (by, p - by),
-        Change::To(new) => (p - new, new),
+        Change::To(new) => (seen - new, new),
     };
     if mixed.cautious && sign(by) * sign(g) <= 0.0 {
-        (by, new) = (0.0, p);
+        (by, new) = match change {
+            Change::By(_) => (0.0, p),
+            Change::To(_) => (0.0, seen),
+        };
     }
     let careful = mixed.cautious_decay && sign(by) * sign(p) <= 0.0;
     let decay = if careful { 0.0 } else { mixed.decay * if mixed.decay_after { new } else { p } };
     match change {
         _ if mixed.decay == 0.0 => {}
+        Change::To(_) if first => {}
         Change::By(_) if !mixed.decay_after => new = p - (by + decay),
         _ => new -= decay,
     }

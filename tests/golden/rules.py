@@ -235,8 +235,8 @@ def keras_cases():
     eps = ({"eps": 0.01}, {"epsilon": 0.01})
     grid("adamax", optimizers.Adamax, [({}, {}), betas, eps])
     grid("nadam", optimizers.Nadam, [({}, {}), betas, eps])
+    grid("lamb", optimizers.Lamb, [({}, {}), ({"lr": 0.01, "eps": 0.001}, {"learning_rate": 0.01, "epsilon": 0.001})])
     grid("lion", optimizers.Lion, [({}, {}), betas])
-    # FTRL without weight decay: Keras applies it before the step, which reads the parameter and then replaces it.
     l1, l2, shrinkage = (f"{name}_regularization_strength" for name in ("l1", "l2", "l2_shrinkage"))
     for options, settings in [
         ({}, {}),
@@ -248,6 +248,11 @@ def keras_cases():
         (
             {"lr": 0.1, "l1_strength": 0.5, "l2_strength": 0.1, "l2_shrinkage": 0.1, "beta": 1.0},
             {"learning_rate": 0.1, l1: 0.5, l2: 0.1, shrinkage: 0.1, "beta": 1.0},
+        ),
+        ({"lr": 0.1, "weight_decay": 0.1}, {"learning_rate": 0.1, "weight_decay": 0.1}),
+        (
+            {"lr": 0.1, "weight_decay": 0.1, "l1_strength": 0.5, "l2_shrinkage": 0.1},
+            {"learning_rate": 0.1, "weight_decay": 0.1, l1: 0.5, shrinkage: 0.1},
         ),
     ]:
         add("ftrl", optimizers.Ftrl, options, **settings)
@@ -386,6 +391,19 @@ def optax_cases():
         lambda: contrib.adopt(lr, b1=0.5, b2=0.9, eps=0.01, use_clipping=False),
     )
     add("adopt", decoupled, lambda: decayed(decoupled, contrib.scale_by_adopt()))
+
+    add("lars", {}, lambda: optax.lars(0.1))
+    add("lars", {"lr": 0.01, "trust_coefficient": 0.1, "nesterov": "true"}, lambda: optax.lars(0.01, trust_coefficient=0.1, nesterov=True))
+    add("lars", coupled | {"eps": 0.01}, lambda: optax.lars(0.1, weight_decay=0.1, eps=0.01))
+    add("lamb", {}, lambda: optax.lamb(lr))
+    add("lamb", {"update_decay": 0.1}, lambda: optax.lamb(lr, weight_decay=0.1))
+    add("lamb", {"beta1": 0.5, "beta2": 0.9, "eps": 0.01, "eps_root": 0.001}, lambda: optax.lamb(lr, b1=0.5, b2=0.9, eps=0.01, eps_root=0.001))
+    add("novograd", {}, lambda: optax.novograd(lr))
+    add("novograd", {"update_decay": 0.1, "beta1": 0.5, "beta2": 0.9}, lambda: optax.novograd(lr, b1=0.5, b2=0.9, weight_decay=0.1))
+    add("dog", {}, lambda: contrib.dog())
+    add("dog", {"init_distance": 0.01, "eps": 0.1} | coupled, lambda: contrib.dog(init_step=("heuristic", 0.01), eps=0.1, weight_decay=0.1))
+    add("dowg", {}, lambda: contrib.dowg())
+    add("dowg", {"init_sq_distance": 0.01, "lr": 0.5}, lambda: contrib.dowg(0.5, init_estim_sq_dist=0.01))
 
     def madgrad(learning_rate=0.01, **settings):
         """With a count as wide as the parameters: the root of an int32 is a float32, even in a float64 run."""
