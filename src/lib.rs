@@ -90,6 +90,13 @@ pub use {
 #[cfg(feature = "rayon")]
 pub use {join::Rayon, step::par_step};
 
+/// For a rule that wraps another, and passes these on.
+#[doc(hidden)]
+pub use {
+    run::Run,
+    whole::{Measuring, Sums},
+};
+
 /// The examples in README.md are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

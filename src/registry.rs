@@ -184,7 +184,7 @@ macro_rules! registry {
                 }
             }
 
-            fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_, '_>) -> Option<[f64; $crate::whole::MAX_SUMS]> {
+            fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_, '_>) -> Option<$crate::whole::Sums> {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::measure(rule, step, scalars, measuring),)*
                 }

@@ -3,7 +3,7 @@
 use crate::{
     Lane, Prepare, Scope, Sum,
     run::Run,
-    whole::{MAX_SUMS, Measuring},
+    whole::{Measuring, Sums},
 };
 
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
@@ -92,7 +92,7 @@ pub trait Rule: Copy + Send + Sync {
 
     /// The same for the pass before the step.
     #[doc(hidden)]
-    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_, '_>) -> Option<[f64; MAX_SUMS]> {
+    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_, '_>) -> Option<Sums> {
         self.with_measuring_kernel(step, scalars, measuring)
     }
 }

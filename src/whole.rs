@@ -12,7 +12,10 @@ use crate::{
 pub(crate) const MAX_SCALARS: usize = 4;
 
 /// The most sums that a rule may ask for.
-pub const MAX_SUMS: usize = 4;
+const MAX_SUMS: usize = 4;
+
+/// As many sums as a rule asked for, then zeros.
+pub type Sums = [f64; MAX_SUMS];
 
 /// The most values that a measuring kernel puts out beside its state.
 const MAX_OUTPUTS: usize = 2;
@@ -111,9 +114,9 @@ pub struct Measuring<'a, 'b> {
 }
 
 impl KernelVisitor for Measuring<'_, '_> {
-    type Output = [f64; MAX_SUMS];
+    type Output = Sums;
 
-    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> [f64; MAX_SUMS] {
+    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Sums {
         let Prepare { scale, shrink } = self.prepare;
         let kernel = Seen { kernel, scale, mixed: shrink.mixed() };
         self.backend.run(Blocks { kernel, sums: self.sums, long: self.long, tensor: self.tensor })
@@ -146,10 +149,10 @@ struct Blocks<'a, 'b, K, const N: usize> {
 }
 
 impl<K: Kernel<N>, const N: usize> Vectorized for Blocks<'_, '_, K, N> {
-    type Output = [f64; MAX_SUMS];
+    type Output = Sums;
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) -> [f64; MAX_SUMS] {
+    fn run<I: Isa>(self, isa: I) -> Sums {
         let mut trees: [Tree; MAX_SUMS] = array::from_fn(|_| Tree::default());
         let mut scratch = [[0.0; BLOCK]; MAX_OUTPUTS];
         for start in (0..self.tensor.len()).step_by(BLOCK) {

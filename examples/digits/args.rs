@@ -38,6 +38,12 @@ const LEARNING_RATES: &[(&str, f64)] = &[
     ("ftrl", 0.2),
     // Nobody estimates the Hessian here: with zeros for it this is Signum.
     ("sophia", 0.0005),
+    ("ngd", 0.1),
+    ("lars", 1.0),
+    ("lamb", 0.005),
+    ("novograd", 0.01),
+    // Its rate is for the whole gradient: the noise of small batches makes it too large.
+    ("dowg", 0.3),
 ];
 
 /// Rules that go by the signs of successive gradients, which the noise of small batches turns: with batches of 32, no

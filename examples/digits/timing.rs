@@ -5,10 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gradstep::{KernelVisitor, Prepare, Rule, Scope, Sum};
+use gradstep::{KernelVisitor, Measuring, Prepare, Rule, Run, Scope, Sum, Sums};
 
-/// The rule within, with a clock around each step: `with_kernel` is where the kernel runs over all parameters. A step
-/// calls it once before, to look whether the rule fits its state; that counts as a part of the step.
+/// The rule within, with a clock around each step, and around the pass before it that some rules have.
 #[derive(Clone, Copy)]
 pub struct Timed<'a, R> {
     pub rule: R,
@@ -62,8 +61,22 @@ impl<R: Rule> Rule for Timed<'_, R> {
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.rule.with_kernel(step, visitor)
+    }
+
+    fn run(&self, step: u64, scalars: &[f32], run: Run<'_, '_>) {
+        self.timed(step, || self.rule.run(step, scalars, run));
+    }
+
+    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_, '_>) -> Option<Sums> {
+        self.timed(step, || self.rule.measure(step, scalars, measuring))
+    }
+}
+
+impl<R> Timed<'_, R> {
+    fn timed<T>(&self, step: u64, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
-        let output = self.rule.with_kernel(step, visitor);
+        let output = work();
         self.clock.add(step, start.elapsed());
         output
     }
