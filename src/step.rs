@@ -7,11 +7,13 @@ use crate::{Backend, Error, Rule, Workers};
 /// - `step` counts from 1. The caller keeps it, and passes the next number each time.
 /// - `params` are changed in place.
 /// - `grads` has one element for each parameter.
-/// - `state` has one slice for each name in [`rule.state()`](Rule::state), in that order, each as long as `params`.
-///   Before the first step every slice holds [`rule.initial(slot)`](Rule::initial), which [`init_state`] writes.
+/// - `state` has one slice for each name in [`rule.state()`](Rule::state), in that order, each as long as
+///   [`rule.state_len`](Rule::state_len) says: as `params`, or 1 for a scalar. Before the first step every slice holds
+///   [`rule.initial(slot)`](Rule::initial), which [`init_state`] writes.
 ///
-/// All element-wise: a step over any range of the slices equals that range of the whole step, bit for bit. Empty
-/// slices are fine. A NaN or an infinity in `grads` reaches its own element and no other.
+/// All element-wise, for rules without [scalars](Rule::scalars): a step over any range of the slices equals that range of
+/// the whole step, bit for bit, and a NaN or an infinity in `grads` reaches its own element and no other. The others take
+/// norms of the whole slices first. Empty slices are fine.
 ///
 /// # Errors
 /// [`Error::StepZero`], [`Error::StateCount`] or [`Error::Length`]; nothing has changed then. [`Error::KernelState`] and
