@@ -22,8 +22,8 @@ rule_options! {
     /// use gradstep::{Ngd, step};
     ///
     /// let (mut params, mut grad_norm) = ([1.0, 1.0], [0.0]);
-    /// step(&Ngd::paper().lr(0.5)?.eps(0.0)?, 1, &mut params, &[30.0, 40.0], &mut [&mut grad_norm])?;
-    /// assert_eq!((params, grad_norm), ([0.7, 0.6], [50.0]));
+    /// step(&Ngd::paper().lr(0.5)?.eps(0.0)?, 1, &mut params, &[0.0, 4.0], &mut [&mut grad_norm])?;
+    /// assert_eq!((params, grad_norm), ([1.0, 0.5], [4.0]));
     /// # Ok::<(), gradstep::Error>(())
     /// ```
     ///

@@ -26,8 +26,8 @@ rule_options! {
     ///
     /// let rule = NovoGrad::optax().lr(0.5)?.eps(0.0)?;
     /// let (mut params, mut exp_avg, mut exp_avg_sq) = ([1.0, 1.0], [0.0; 2], [0.0]);
-    /// step(&rule, 1, &mut params, &[30.0, 40.0], &mut [&mut exp_avg, &mut exp_avg_sq])?;
-    /// assert_eq!((params, exp_avg_sq), ([0.7, 0.6], [2500.0]));
+    /// step(&rule, 1, &mut params, &[0.0, 4.0], &mut [&mut exp_avg, &mut exp_avg_sq])?;
+    /// assert_eq!((params, exp_avg_sq), ([1.0, 0.5], [16.0]));
     /// # Ok::<(), gradstep::Error>(())
     /// ```
     ///
