@@ -100,7 +100,11 @@ impl Rule for Lars {
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
         let ratio: f64 = scalars.first().copied().unwrap_or_default().into();
-        visitor.visit(Heavy(Velocity::LrInsideNegative.coefficients(self.lr * ratio, self.momentum, self.nesterov)))
+        visitor.visit(Heavy(Velocity::LrInsideNegative.coefficients(
+            self.lr * ratio,
+            self.momentum,
+            self.nesterov,
+        )))
     }
 }
 
