@@ -58,6 +58,7 @@ mod rule;
 mod rules;
 mod run;
 pub mod schedule;
+mod schedule_free;
 #[cfg(feature = "std")]
 mod share;
 mod step;

@@ -43,4 +43,8 @@ registry! {
     novograd: NovoGrad(NovoGrad) as optax;
     dog: DoG(DoG) as optax;
     dowg: DoWG(DoWG) as optax;
+    prodigy: Prodigy(Prodigy) as optax;
+    dadapt_adam: DAdaptAdam(DAdaptAdam) as optax;
+    schedulefree_sgd: ScheduleFreeSgd(ScheduleFreeSgd) as paper, optax;
+    schedulefree_adamw: ScheduleFreeAdamW(ScheduleFreeAdamW) as paper, optax;
 }

@@ -50,6 +50,8 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("optax", "novograd", "exp_avg=mu"),
     ("optax", "dog", "x0=init_params"),
     ("optax", "dowg", "x0=init_params"),
+    ("optax", "prodigy", "exp_avg=exp_avg exp_avg_sq=exp_avg_sq grad_sum=grad_sum x0=params0"),
+    ("optax", "schedulefree_adamw", "z=z exp_avg_sq=nu"),
     ("keras", "lamb", "exp_avg=momentum exp_avg_sq=velocity"),
     ("optax", "adam", "exp_avg=mu exp_avg_sq=nu max_exp_avg_sq=nu_max"),
     ("optax", "adamw", "exp_avg=mu exp_avg_sq=nu max_exp_avg_sq=nu_max"),

@@ -405,6 +405,16 @@ def optax_cases():
     add("dowg", {}, lambda: contrib.dowg())
     add("dowg", {"init_sq_distance": 0.01, "lr": 0.5}, lambda: contrib.dowg(0.5, init_estim_sq_dist=0.01))
 
+    add("prodigy", {}, lambda: contrib.prodigy())
+    add("prodigy", {"d0": 0.01, "safeguard_warmup": "true", "growth": 0.5}, lambda: contrib.prodigy(estim_lr0=0.01, safeguard_warmup=True, estim_lr_coef=0.5))
+    add("prodigy", {"update_decay": 0.1, "beta2": 0.9}, lambda: contrib.prodigy(betas=(0.9, 0.9), weight_decay=0.1))
+    add("dadapt_adam", {}, lambda: contrib.dadapt_adamw())
+    add("dadapt_adam", {"update_decay": 0.1, "d0": 0.01}, lambda: contrib.dadapt_adamw(weight_decay=0.1, estim_lr0=0.01))
+    add("schedulefree_sgd", {"lr": 0.01}, lambda: contrib.schedule_free_sgd(0.01))
+    add("schedulefree_sgd", {"lr": 0.01, "momentum": 0.5} | coupled, lambda: contrib.schedule_free_sgd(0.01, b1=0.5, weight_decay=0.1))
+    add("schedulefree_adamw", {}, lambda: contrib.schedule_free_adamw())
+    add("schedulefree_adamw", {"update_decay": 0.1, "beta2": 0.9, "lr": 0.01}, lambda: contrib.schedule_free_adamw(0.01, b2=0.9, weight_decay=0.1))
+
     def madgrad(learning_rate=0.01, **settings):
         """With a count as wide as the parameters: the root of an int32 is a float32, even in a float64 run."""
         optimizer = contrib.madgrad(learning_rate, **settings)

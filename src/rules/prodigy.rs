@@ -1,0 +1,200 @@
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, Term, math::sqrt, moments::correction,
+    options::rule_options, prepare::Common,
+};
+
+rule_options! {
+    /// Prodigy: Adam that finds its learning rate from how far the parameters have come.
+    ///
+    /// ```text
+    /// rate = lr * d * sqrt(1-beta2^t)/(1-beta1^t)
+    /// numerator n = beta3*n + d/d0 * rate * sum(g*(x0 - p)), with beta3 = sqrt(beta2)
+    /// exp_avg    m = beta1*m + (1-beta1)*d*g
+    /// exp_avg_sq v = beta2*v + (1-beta2)*(d*g)^2
+    /// grad_sum   s = beta3*s + rate/d0 * d*g, with safeguard_warmup d/d0 * d*g
+    /// d = max(d, growth*n/sum(abs(s)))
+    /// p = p - rate*(m/(sqrt(v) + d*eps) + update_decay*p)
+    /// ```
+    ///
+    /// `rate` is made of the old `d`. The sums go over all tensors that are stepped together, with this rule and at the same
+    /// step.
+    ///
+    /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; `x0`, the parameters before the first step, which that
+    /// step writes; the scalars `d`, which is `d0` at first, `numerator` and `rate`, zero at first and the same in each tensor.
+    ///
+    /// **Defaults**: [`optax`](Prodigy::optax) lr 1, betas 0.9 and 0.999, eps 1e-8, d0 1e-6, growth 1, no safeguard. optax'
+    /// `weight_decay` is `update_decay` here.
+    ///
+    /// **Errors**: a setter refuses what is outside an option's domain, and a d0 of 0, from which nothing grows.
+    ///
+    /// ```
+    /// use gradstep::{AnyRule, Optimizer, Param, Prodigy, Workers};
+    ///
+    /// let mut optimizer = Optimizer::new(AnyRule::Prodigy(Prodigy::optax()))?;
+    /// let (id, mut p) = (optimizer.register("p", 1)?, [1.0]);
+    /// for _ in 0..300 {
+    ///     let grads = [2.0 * p[0]]; // of the square
+    ///     optimizer.step(&Workers::serial(), &mut [Param { id, params: &mut p, grads: Some(&grads) }])?;
+    /// }
+    /// assert!(p[0].abs() < 0.1); // without a learning rate
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// **Paper**: Mishchenko and Defazio, "Prodigy: An Expeditiously Adaptive Parameter-Free Learner", 2024.
+    ///
+    /// **Where frameworks differ**: the authors' code has decoupled and bias-correction switches of its own, and takes one `d` for
+    /// each group; so does an [`Optimizer`](crate::Optimizer) here.
+    pub struct Prodigy = "prodigy" {
+        /// What the found rate is multiplied with: 1, or a schedule.
+        lr: f64 => NonNegative,
+        /// What is left of `exp_avg` after a step.
+        beta1: f64 => BelowOne,
+        /// What is left of `exp_avg_sq` after a step.
+        beta2: f64 => BelowOne,
+        /// Added outside the root, times `d`.
+        eps: f64 => NonNegative,
+        /// What `d` starts from.
+        d0: f64 => NonNegative,
+        /// What each estimate of `d` is multiplied with: d_coef, or estim_lr_coef.
+        growth: f64 => NonNegative,
+        /// Leave warm-up out of the denominator of `d`.
+        safeguard_warmup: bool,
+        /// Weight decay at the found rate.
+        update_decay: f64 => NonNegative,
+    }
+    refused by Prodigy::contradiction
+}
+
+impl Prodigy {
+    /// As `optax.contrib.prodigy`.
+    #[must_use]
+    pub const fn optax() -> Self {
+        Self {
+            lr: 1.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            d0: 1e-6,
+            growth: 1.0,
+            safeguard_warmup: false,
+            update_decay: 0.0,
+            common: Common::NONE,
+        }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        (self.d0 == 0.0).then_some("d0 must be above 0")
+    }
+
+    fn rate(&self, step: u64, d: f64) -> f64 {
+        self.lr * d * sqrt(correction(self.beta2, step)) / correction(self.beta1, step)
+    }
+}
+
+impl Rule for Prodigy {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn state(&self) -> &'static [&'static str] {
+        &["exp_avg", "exp_avg_sq", "grad_sum", "x0", "d", "numerator", "rate"]
+    }
+
+    fn scalars(&self) -> usize {
+        3
+    }
+
+    fn initial(&self, slot: usize) -> f32 {
+        if slot == 4 { self.d0 as f32 } else { 0.0 }
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.common.prepare(self.lr)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        &[Sum { slot: 4, term: Term::Value }, Sum { slot: 2, term: Term::Magnitude }]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Together
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(
+        &self,
+        step: u64,
+        scalars: &[f32],
+        visitor: V,
+    ) -> Option<V::Output> {
+        let d = f64::from(*scalars.first()?);
+        let weight = if self.safeguard_warmup { d } else { self.rate(step, d) };
+        Some(visitor.visit(Measured {
+            first: step == 1,
+            d: d as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            rest2: (1.0 - self.beta2) as f32,
+            rest3: (1.0 - sqrt(self.beta2)) as f32,
+            weight: (weight * d / self.d0) as f32,
+        }))
+    }
+
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+        let ([progress, size], [d, numerator, rate]) = (sums, scalars) else { return };
+        let old = f64::from(*d);
+        let taken = self.rate(step, old);
+        let moved = sqrt(self.beta2) * f64::from(*numerator) + old / self.d0 * taken * progress;
+        if *size > 0.0 {
+            *d = old.max(self.growth * moved / size) as f32;
+        }
+        (*numerator, *rate) = (moved as f32, taken as f32);
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.with_settled_kernel(step, &[1.0; 3], visitor)
+    }
+
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
+        visitor.visit(Stepped {
+            rate: scalar(2) as f32,
+            eps: (scalar(0) * self.eps) as f32,
+            decay: (scalar(2) * self.update_decay) as f32,
+        })
+    }
+}
+
+/// Moves the averages, and puts out how far each element has come against its gradient.
+#[derive(Clone, Copy)]
+struct Measured {
+    first: bool,
+    d: f32,
+    rest1: f32,
+    rest2: f32,
+    rest3: f32,
+    weight: f32,
+}
+
+impl Kernel<5> for Measured {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, [m, v, s, x0, _]: [L; 5]) -> (Change<L>, [L; 5]) {
+        let x0 = if self.first { p } else { x0 };
+        let scaled = g * self.d;
+        let (m, v) = (m.lerp(scaled, self.rest1), v.lerp(scaled * scaled, self.rest2));
+        let s = (s - s * self.rest3) + g * self.weight;
+        (Change::To(p), [m, v, s, x0, g * (x0 - p)])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Stepped {
+    rate: f32,
+    eps: f32,
+    decay: f32,
+}
+
+impl Kernel<4> for Stepped {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, _: L, [m, v, s, x0]: [L; 4]) -> (Change<L>, [L; 4]) {
+        (Change::By(m * self.rate / (v.sqrt() + self.eps) + p * self.decay), [m, v, s, x0])
+    }
+}

@@ -1,0 +1,82 @@
+//! What the schedule-free rules share: the weights of the average, the path of the parameters, and the views of them.
+
+use crate::{Error, Lane, math::powf};
+
+/// What the weights of the average follow from.
+pub(crate) struct Weights {
+    pub(crate) lr: f64,
+    pub(crate) warmup_steps: f64,
+    pub(crate) r: f64,
+    pub(crate) lr_power: f64,
+}
+
+impl Weights {
+    fn lr_at(&self, step: u64) -> f64 {
+        self.lr * (step as f64 / self.warmup_steps.max(1.0)).min(1.0)
+    }
+
+    fn weight(&self, step: u64, lr_max: f64) -> f64 {
+        powf(step as f64, self.r) * powf(lr_max, self.lr_power)
+    }
+
+    /// From the old `weight_sum` and `lr_max` to the new ones.
+    pub(crate) fn settle(&self, step: u64, scalars: &mut [f32]) {
+        let [sum, lr_max] = scalars else { return };
+        *lr_max = f64::from(*lr_max).max(self.lr_at(step)) as f32;
+        *sum = (f64::from(*sum) + self.weight(step, (*lr_max).into())) as f32;
+    }
+
+    pub(crate) fn path(&self, step: u64, scalars: &[f32], beta: f64) -> Path {
+        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
+        let (sum, weight, lr) = (scalar(0), self.weight(step, scalar(1)), self.lr_at(step));
+        // A learning rate of 0 moves nothing, so that there is nothing to average.
+        let newest = if sum > 0.0 { weight / sum } else { 0.0 };
+        Path { newest: newest as f32, direct: (lr * (1.0 - beta * (1.0 - newest))) as f32, lr: lr as f32 }
+    }
+}
+
+/// How parameters move: towards `z`, and along the update.
+#[derive(Clone, Copy)]
+pub(crate) struct Path {
+    newest: f32,
+    direct: f32,
+    lr: f32,
+}
+
+impl Path {
+    /// The change of the parameter, and the new `z`.
+    #[inline(always)]
+    pub(crate) fn follow<L: Lane>(self, p: L, update: L, z: L) -> (L, L) {
+        ((p - z) * self.newest + update * self.direct, z - update * self.lr)
+    }
+}
+
+fn check(params: &[f32], z: &[f32]) -> Result<(), Error> {
+    if params.len() == z.len() {
+        Ok(())
+    } else {
+        Err(Error::Length { slice: "z", expected: params.len(), found: z.len() })
+    }
+}
+
+pub(crate) fn to_eval(rule: &'static str, beta: f64, params: &mut [f32], z: &[f32]) -> Result<(), Error> {
+    check(params, z)?;
+    if beta == 0.0 {
+        return Err(Error::Conflict {
+            rule,
+            reason: "without momentum the parameters are z, and the average is not kept",
+        });
+    }
+    for (p, &z) in params.iter_mut().zip(z) {
+        *p = ((f64::from(*p) - (1.0 - beta) * f64::from(z)) / beta) as f32;
+    }
+    Ok(())
+}
+
+pub(crate) fn to_train(beta: f64, params: &mut [f32], z: &[f32]) -> Result<(), Error> {
+    check(params, z)?;
+    for (p, &z) in params.iter_mut().zip(z) {
+        *p = (beta * f64::from(*p) + (1.0 - beta) * f64::from(z)) as f32;
+    }
+    Ok(())
+}
