@@ -28,6 +28,8 @@ const FLOORS: &[(&str, f64, f64)] = &[
     ("rmsprop", PARAMS_FLOOR, 128.0),
     // A step sets the parameter anew, from a sum over all steps in which large terms cancel.
     ("madgrad", 32.0, STATE_FLOOR),
+    // Its rate is a quotient of sums whose terms partly cancel, and an error of the rate is one of every parameter.
+    ("dadapt_adam", 64.0, STATE_FLOOR),
 ];
 
 /// What the frameworks call our state slices.

@@ -333,9 +333,11 @@ fn scopes() {
         };
         let mut model = vec![new(300, &mut random), new(500, &mut random)];
         let mut alone = model.clone();
-        Workers::serial().step_model(&rule, 1, &mut tensors(&mut model)).unwrap();
-        for tensor in &mut alone {
-            tensor.step(Backend::detect(), &rule, 1).unwrap();
+        for t in 1..=3 {
+            Workers::serial().step_model(&rule, t, &mut tensors(&mut model)).unwrap();
+            for tensor in &mut alone {
+                tensor.step(Backend::detect(), &rule, t).unwrap();
+            }
         }
         let same = model.iter().zip(&alone).all(|(a, b)| a.bits() == b.bits());
         assert_eq!(same, rule.scope() == Scope::Tensor, "{name}");
