@@ -42,8 +42,9 @@ const LEARNING_RATES: &[(&str, f64)] = &[
     ("lars", 1.0),
     ("lamb", 0.005),
     ("novograd", 0.01),
-    // Its rate is for the whole gradient: the noise of small batches makes it too large.
+    // Their rates are for the whole gradient: the noise of small batches makes them too large.
     ("dowg", 0.3),
+    ("dadapt_adam", 0.3),
 ];
 
 /// Rules that go by the signs of successive gradients, which the noise of small batches turns: with batches of 32, no
