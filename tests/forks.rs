@@ -1,8 +1,8 @@
 //! Every fork between the frameworks that these rules have: both sides by hand, and that they differ.
 
 use gradstep::{
-    AdaGrad, Adadelta, Adam, AdamEps, AdamW, AmsGrad, Decay, Error, Momentum, RmsProp, Rule, Sgd, Velocity,
-    init_state, step,
+    AdaGrad, Adadelta, Adam, AdamEps, AdamW, Adamax, AdamaxEps, Adan, AmsGrad, Decay, Error, L1, Lion,
+    LionMode, Momentum, NAdam, RmsProp, Rprop, Rule, ScheduleFreeSgd, Sgd, Velocity, init_state, step,
 };
 
 /// The parameter after each step from 1 under these gradients, and the state after the last.
@@ -295,4 +295,125 @@ fn the_defaults_are_the_frameworks() {
     ] {
         assert_eq!((lr(name, "torch"), lr(name, "keras")), (torch, keras), "{name}");
     }
+}
+
+#[test]
+fn six_forms_of_decay() -> Result<(), Error> {
+    let sgd = Sgd::torch().lr(0.5)?.weight_decay(0.25)?;
+    let after_one = |decay| run(sgd.decay(decay).unwrap(), &[1.0]).0[0];
+    // From 1 to 0.5 without decay. Under plain descent the coupled and the decoupled form agree.
+    for (decay, expected) in [
+        (Decay::Coupled, 1.0 - 0.5 * 1.25),
+        (Decay::Decoupled, 1.0 - 0.5 - 0.125),
+        (Decay::DecoupledAfter, 0.5 - 0.125 * 0.5),
+        (Decay::Fixed, 1.0 - 0.5 - 0.25),
+        (Decay::FixedAfter, 0.5 - 0.25 * 0.5),
+        (Decay::Proximal, 0.5 / 1.125),
+    ] {
+        assert_close(&[after_one(decay)], &[expected]);
+    }
+    // Adam divides what is in the gradient away.
+    let adam = Adam::torch().lr(0.5)?.eps(0.0)?.weight_decay(0.25)?;
+    let (coupled, _) = run(adam, &[1.0]);
+    let (decoupled, _) = run(adam.decay(Decay::Decoupled)?, &[1.0]);
+    assert_fork((&coupled, &[0.5]), (&decoupled, &[0.375]));
+    Ok(())
+}
+
+#[test]
+fn l1_rests_at_zero_in_its_proximal_form() -> Result<(), Error> {
+    let rule = Sgd::torch().lr(0.5)?.l1(0.5)?;
+    let (subgradient, _) = run_from(0.125, rule, &[0.0, 0.0]);
+    let (proximal, _) = run_from(0.125, rule.l1_form(L1::Proximal)?, &[0.0, 0.0]);
+    assert_fork((&subgradient, &[-0.125, 0.125]), (&proximal, &[0.0, 0.0]));
+    Ok(())
+}
+
+#[test]
+fn cautious_updates_and_decay() -> Result<(), Error> {
+    // The velocity, 0.9 - 0.1, still goes down when the gradient turns up.
+    let rule = Momentum::torch().lr(1.0)?;
+    let (bold, _) = run(rule, &[1.0, -0.1]);
+    let (cautious, state) = run(rule.cautious(true)?, &[1.0, -0.1]);
+    assert_fork((&bold, &[0.0, -0.8]), (&cautious, &[0.0, 0.0]));
+    assert_close(&state, &[0.8]);
+
+    // A step away from zero is not held back.
+    let rule = Sgd::torch().lr(0.5)?.weight_decay(0.5)?.decay(Decay::Decoupled)?;
+    let (always, _) = run(rule, &[-1.0]);
+    let (towards_zero, _) = run(rule.cautious_decay(true)?, &[-1.0]);
+    assert_fork((&always, &[1.25]), (&towards_zero, &[1.5]));
+    assert_eq!(run(rule.cautious_decay(true)?, &[1.0]), run(rule, &[1.0]));
+    Ok(())
+}
+
+#[test]
+fn adamax_eps_inside_the_maximum_or_outside() -> Result<(), Error> {
+    let rule = Adamax::torch().lr(1.0)?.beta1(0.0)?.beta2(0.5)?.eps(1.0)?;
+    let (inside, inside_state) = run(rule, &[1.0, 0.0]);
+    let (outside, outside_state) = run(rule.eps_place(AdamaxEps::Outside)?, &[1.0, 0.0]);
+    assert_close(&inside, &[0.5, 0.5]);
+    assert_close(&outside, &[0.5, 0.5]);
+    // What is inside stays in the state: max(1, 0 + 1), and max(1/2, 0).
+    assert_fork((&inside_state, &[0.0, 1.0]), (&outside_state, &[0.0, 0.5]));
+    Ok(())
+}
+
+#[test]
+fn rprop_now_or_a_step_late() -> Result<(), Error> {
+    let rule = Rprop::torch().lr(0.25)?;
+    let grads = [1.0, 1.0, -1.0];
+    // Steps of .25, of .25*1.2, and none when the gradient turns; optax is one behind, and drops the one it is about to do.
+    let (now, _) = run(rule, &grads);
+    let (late, _) = run(rule.delayed(true)?, &grads);
+    assert_fork((&now, &[0.75, 0.45, 0.45]), (&late, &[1.0, 0.75, 0.75]));
+    Ok(())
+}
+
+#[test]
+fn lion_hard_or_refined() -> Result<(), Error> {
+    let rule = Lion::paper().lr(1.0)?.beta1(0.5)?;
+    let (hard, _) = run(rule, &[0.5]);
+    let (refined, _) = run(rule.mode(LionMode::Refined)?, &[0.5]);
+    assert_fork((&hard, &[0.0]), (&refined, &[0.75]));
+    Ok(())
+}
+
+#[test]
+fn adan_weighs_the_difference() -> Result<(), Error> {
+    let rule = Adan::paper().lr(1.0)?.beta1(0.5)?.beta2(0.5)?.beta3(0.5)?.eps(0.0)?;
+    let (without, _) = run(rule.diff_weight(0.0)?, &[1.0, 2.0]);
+    let (with, _) = run(rule.diff_weight(0.5)?, &[1.0, 2.0]);
+    // m^ = 5/3, v^ = 2/3; n^ = (1/4 + (2 + w)^2/2) * 4/3.
+    let second =
+        |w: f64| -(5.0 / 3.0 + w * 2.0 / 3.0) / ((0.25 + (2.0 + w).powi(2) / 2.0) * 4.0 / 3.0).sqrt();
+    assert_fork((&without, &[0.0, second(0.0)]), (&with, &[0.0, second(0.5)]));
+    Ok(())
+}
+
+#[test]
+fn nadam_momentum_on_a_schedule_or_not() -> Result<(), Error> {
+    let rule = NAdam::torch().lr(1.0)?.eps(0.0)?;
+    let (scheduled, _) = run(rule, &[2.0]);
+    let (constant, _) = run(rule.momentum_schedule(false)?, &[2.0]);
+    // With m = (1-beta1)*g and v^ = g^2 the first step is mu2*(1-beta1)/(1-mu1*mu2) + (1-mu1)/(1-mu1).
+    let first = |mu1: f64, mu2: f64| 1.0 - (mu2 * 0.1 / (1.0 - mu1 * mu2) + 1.0);
+    let mu = |t: f64| 0.9 * (1.0 - 0.5 * 0.96f64.powf(t * 0.004));
+    assert_fork((&scheduled, &[first(mu(1.0), mu(2.0))]), (&constant, &[first(0.9, 0.9)]));
+    Ok(())
+}
+
+#[test]
+fn schedule_free_views() -> Result<(), Error> {
+    let rule = ScheduleFreeSgd::paper().lr(0.5)?.momentum(0.5)?;
+    let (mut params, z) = ([0.125, 3.0], [0.0, 1.0]);
+    rule.eval_params(&mut params, &z)?;
+    assert_eq!(params, [0.25, 5.0]);
+    rule.train_params(&mut params, &z)?;
+    assert_eq!(params, [0.125, 3.0]);
+    let refusal = Error::Length { slice: "z", expected: 2, found: 1 };
+    assert_eq!(rule.eval_params(&mut params, &z[..1]), Err(refusal));
+    assert!(matches!(rule.momentum(0.0)?.eval_params(&mut params, &z), Err(Error::Conflict { .. })));
+    assert_eq!(params, [0.125, 3.0]);
+    Ok(())
 }
