@@ -357,6 +357,10 @@ struct Groups<'a, R>(&'a [R]);
 impl<R: Rule> Program for Groups<'_, R> {
     type Rule = R;
 
+    fn measures(&self) -> bool {
+        self.0.iter().any(|rule| rule.scalars() > 0)
+    }
+
     fn rule(&self, tag: Tag) -> (&R, u64) {
         (&self.0[tag.group], tag.step)
     }

@@ -13,6 +13,8 @@ use crate::{
 /// What a tag stands for: a rule, and the number of the step that it takes.
 pub(crate) trait Program: Sync {
     type Rule: Rule;
+    /// Whether there is anything to be measured before the step.
+    fn measures(&self) -> bool;
     fn rule(&self, tag: Tag) -> (&Self::Rule, u64);
 }
 
@@ -24,6 +26,10 @@ pub(crate) struct OneRule<'a, R> {
 
 impl<R: Rule> Program for OneRule<'_, R> {
     type Rule = R;
+
+    fn measures(&self) -> bool {
+        self.rule.scalars() > 0
+    }
 
     fn rule(&self, _: Tag) -> (&R, u64) {
         (self.rule, self.step)

@@ -13,15 +13,16 @@ const PREFETCH_FROM: usize = 2;
 
 /// Applies `kernel` to every element. All slices have the same length; elements beyond the shortest are left alone.
 #[inline(always)]
-pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) {
+pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, mut slices: Slices<'_, N>) {
     let unaligned = before_alignment::<I>(slices.params);
-    let (head, rest) = slices.split_at(unaligned);
-    let tail = chunks(isa, kernel, rest);
-    // A loop, so that the code for a part is there once.
-    for slices in [head, tail] {
-        if !slices.params.is_empty() {
-            part(isa, kernel, slices);
-        }
+    if unaligned > 0 {
+        let (head, rest) = slices.split_at(unaligned);
+        part(isa, kernel, head);
+        slices = rest;
+    }
+    let tail = chunks(isa, kernel, slices);
+    if !tail.params.is_empty() {
+        part(isa, kernel, tail);
     }
 }
 

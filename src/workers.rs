@@ -114,7 +114,9 @@ impl<J: Join> Workers<J> {
 
     /// Steps tensors that have been checked.
     pub(crate) fn run(&self, program: &impl Program, tensors: &mut [Tensor<'_>]) {
-        measure(self.backend, program, tensors);
+        if program.measures() {
+            measure(self.backend, program, tensors);
+        }
         #[cfg(feature = "std")]
         if self.join.threads() > 1 && crate::share::total_bytes(tensors) >= self.serial_below {
             return crate::share::share(self.backend, &self.join, program, tensors);
