@@ -184,18 +184,34 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// Whether `rule` can step these slices.
-    pub(crate) fn check<R: Rule>(&self, rule: &R) -> Result<(), Error> {
-        let expected = rule.state();
-        if self.slots != expected.len() {
-            return Err(Error::StateCount { rule: rule.name(), expected, found: self.slots });
+    /// Whether a rule that asks for this state can step these slices.
+    pub(crate) fn check(&self, layout: &Layout) -> Result<(), Error> {
+        let Layout { rule, names, slices } = *layout;
+        if self.slots != names.len() {
+            return Err(Error::StateCount { rule, expected: names, found: self.slots });
         }
-        let state = expected.iter().zip(&self.slices.state).enumerate();
-        let state = state.map(|(slot, (name, slice))| (*name, slice.len(), rule.state_len(slot, self.len())));
+        let expected = |slot| if slot < slices { self.len() } else { 1 };
+        let state = names.iter().zip(&self.slices.state).enumerate();
+        let state = state.map(|(slot, (name, slice))| (*name, slice.len(), expected(slot)));
         let grads = ("grads", self.slices.grads.len(), self.len());
         match core::iter::once(grads).chain(state).find(|(_, found, expected)| found != expected) {
             Some((slice, found, expected)) => Err(Error::Length { slice, expected, found }),
             None => Ok(()),
         }
+    }
+}
+
+/// What state a rule asks for, looked up once for all tensors of a model.
+pub(crate) struct Layout {
+    rule: &'static str,
+    names: &'static [&'static str],
+    /// How many of them are as long as the parameters.
+    slices: usize,
+}
+
+impl Layout {
+    pub(crate) fn of<R: Rule>(rule: &R) -> Self {
+        let names = rule.state();
+        Self { rule: rule.name(), names, slices: names.len().saturating_sub(rule.scalars()) }
     }
 }

@@ -22,6 +22,7 @@ use std::{vec, vec::Vec};
 
 use crate::{
     Domain, Error, Rule, Tensor, init_state, math::sqrt, options::check_number, run::check_rule, step,
+    tensor::Layout,
 };
 
 /// How many samples a gradient is taken over.
@@ -183,7 +184,7 @@ pub fn minimize_in<R: Rule>(
 ) -> Result<End, Error> {
     plan.check()?;
     check_rule(rule, 1)?;
-    Tensor::borrow(params, workspace.grads, workspace.state)?.check(rule)?;
+    Tensor::borrow(params, workspace.grads, workspace.state)?.check(&Layout::of(rule))?;
     init_state(rule, workspace.state)?;
     let Workspace { grads, state, order } = workspace;
     for (place, sample) in order.iter_mut().zip(0..) {

@@ -4,6 +4,7 @@ use crate::{
     Backend, Error, Join, Rule, Serial, Tensor,
     error::Name,
     run::{OneRule, Program, check_rule, run},
+    tensor::Layout,
     whole::measure,
 };
 
@@ -92,7 +93,7 @@ impl<J: Join> Workers<J> {
     ) -> Result<(), Error> {
         check_rule(rule, step)?;
         let mut tensor = Tensor::borrow(params, grads, state)?;
-        tensor.check(rule)?;
+        tensor.check(&Layout::of(rule))?;
         self.run(&OneRule { rule, step }, core::slice::from_mut(&mut tensor));
         Ok(())
     }
@@ -105,8 +106,9 @@ impl<J: Join> Workers<J> {
     /// its place in the list; nothing has changed then.
     pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         check_rule(rule, step)?;
+        let layout = Layout::of(rule);
         for (place, tensor) in tensors.iter().enumerate() {
-            tensor.check(rule).map_err(|error| error.of_tensor(|| Name::of(format_args!("#{place}"))))?;
+            tensor.check(&layout).map_err(|error| error.of_tensor(|| Name::of(format_args!("#{place}"))))?;
         }
         self.run(&OneRule { rule, step }, tensors);
         Ok(())
