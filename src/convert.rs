@@ -2,7 +2,7 @@
 
 use crate::{
     AdamEps, Decay, Error, L1, Options, Rule, Value, Velocity, math::sqrt, moments::correction,
-    options::OptionType, prepare::Common,
+    options::OptionType, prepare::Common, tensor::Layout,
 };
 
 /// Carries a run over to another convention: rewrites the state of `from` in place, and returns the rule
@@ -113,18 +113,10 @@ fn refuse(rule: &impl Rule, option: &'static str, reason: &'static str) -> Error
 }
 
 fn check_state(rule: &impl Rule, state: &[&mut [f32]]) -> Result<(), Error> {
-    let names = rule.state();
-    if state.len() != names.len() {
-        return Err(Error::StateCount { rule: rule.name(), expected: names, found: state.len() });
-    }
+    let layout = Layout::of(rule);
+    layout.check_count(state.len())?;
     let params = state.first().map_or(0, |slice| slice.len());
-    for (slot, (slice, found)) in names.iter().zip(state).enumerate() {
-        let (expected, found) = (rule.state_len(slot, params), found.len());
-        if found != expected {
-            return Err(Error::Length { slice, expected, found });
-        }
-    }
-    Ok(())
+    layout.check_lengths(params, state.iter().map(|slice| slice.len()))
 }
 
 fn carry<R: Rule + Options>(from: &R, to: &mut R) -> Result<(), Error> {

@@ -90,12 +90,15 @@ pub trait Lane:
     #[inline(always)]
     fn cbrt(self) -> Self {
         let quarter = |x: Self| x.sqrt().sqrt();
-        let (a, zero) = (quarter(self), self.splat(0.0));
-        let (b, c, d) = (quarter(a), quarter(quarter(a)), quarter(quarter(quarter(a))));
+        let a = quarter(self);
+        let b = quarter(a);
+        let c = quarter(b);
+        let d = quarter(c);
         let halley = |y: Self| {
             let ratio = self / (y * y) / y;
             y * ((ratio + ratio + 1.0) / (ratio + 2.0))
         };
+        let zero = self.splat(0.0);
         Self::select(self.le(zero), zero, halley(halley(a * b * (c * d))))
     }
 

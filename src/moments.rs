@@ -22,6 +22,11 @@ pub(crate) fn correction(beta: f64, step: u64) -> f64 {
     1.0 - powi(beta, step)
 }
 
+/// `lr * sqrt(1-beta2^t)/(1-beta1^t)`: what a quotient of raw averages is multiplied with instead of correcting both.
+pub(crate) fn step_size(lr: f64, beta1: f64, beta2: f64, step: u64) -> f64 {
+    lr * sqrt(correction(beta2, step)) / correction(beta1, step)
+}
+
 /// The moving averages of the gradient and of its square.
 #[derive(Clone, Copy)]
 pub(crate) struct Moments {

@@ -31,8 +31,9 @@ pub enum Shrink {
     Nothing,
     /// `g = g + l2*p`
     L2(f32),
-    /// `p = p - (change + decay*p)`; a rule that reads `p` sees `p - decay*p`. Frameworks take `keep*p - change` with `keep` = 1 - decay: rounded to `f32` that
-    /// is off by up to 3e-8, at each step to the same side, and the common decay of 1e-5 by 0.3 %.
+    /// `p = p - (change + decay*p)`; a rule that reads `p` sees `p - decay*p`. Frameworks take `keep*p - change` with
+    /// `keep` = 1 - decay: rounded to `f32` that is off by up to 3e-8, at each step to the same side, and the common
+    /// decay of 1e-5 by 0.3 %.
     Decay(f32),
     /// Several forms at once, and the rare ones.
     Mixed(Mixed),

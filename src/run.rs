@@ -7,7 +7,7 @@ use crate::{
     prepare::{Decayed, Regularized, Scaled},
     sweep::sweep,
     tensor::{MAX_STATE, Tag},
-    whole::MAX_SCALARS,
+    whole::{MAX_OUTPUTS, MAX_SCALARS},
 };
 
 /// What a tag stands for: a rule, and the number of the step that it takes.
@@ -36,24 +36,37 @@ impl<R: Rule> Program for OneRule<'_, R> {
     }
 }
 
-/// Steps all tensors on the calling thread. Neighbours with the same tag share one kernel and one dispatch.
-pub(crate) fn run(backend: Backend, program: &impl Program, mut tensors: &mut [Tensor<'_>]) {
+/// Neighbours with the same tag, with their rule and the number of its step.
+pub(crate) fn for_each_group<'b, P: Program>(
+    program: &P,
+    mut tensors: &mut [Tensor<'b>],
+    mut work: impl FnMut(&P::Rule, u64, &mut [Tensor<'b>]),
+) {
     while let Some(tag) = tensors.first().map(Tensor::tag) {
         let same = tensors.iter().take_while(|tensor| tensor.tag() == tag).count();
         let (now, later) = tensors.split_at_mut(same);
         let (rule, step) = program.rule(tag);
-        let prepare = rule.prepare();
-        if rule.scalars() == 0 {
-            rule.run(step, &[], Run { backend, prepare, tensors: now });
-        } else {
-            for tensor in now {
-                let settled = tensor.settled();
-                let tensors = core::slice::from_mut(tensor);
-                rule.run(step, &settled, Run { backend, prepare, tensors });
-            }
-        }
+        work(rule, step, now);
         tensors = later;
     }
+}
+
+/// Steps all tensors on the calling thread. A group shares one kernel and one dispatch, unless its rule has scalars: they
+/// make a kernel for each tensor.
+pub(crate) fn run(backend: Backend, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+    for_each_group(program, tensors, |rule, step, group| {
+        let prepare = rule.prepare();
+        let scalars = rule.scalars();
+        if scalars == 0 {
+            rule.run(step, &[], Run { backend, prepare, tensors: group });
+        } else {
+            for tensor in group {
+                let settled = tensor.settled();
+                let tensors = core::slice::from_mut(tensor);
+                rule.run(step, &settled[..scalars.min(MAX_SCALARS)], Run { backend, prepare, tensors });
+            }
+        }
+    });
 }
 
 /// The visitor that runs a kernel over tensors.
@@ -103,14 +116,28 @@ pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
     if step == 0 {
         return Err(Error::StepZero);
     }
-    let (named, taken) = (rule.state().len(), rule.with_kernel(step, CountState));
-    if named != taken + rule.scalars() {
-        return Err(Error::KernelState { rule: rule.name(), named, taken });
+    let (named, scalars) = (rule.state().len(), rule.scalars());
+    if scalars > MAX_SCALARS {
+        return Err(Error::TooManySlices { found: scalars, most: MAX_SCALARS });
     }
-    if named > MAX_STATE || rule.scalars() > MAX_SCALARS {
-        Err(Error::TooManySlices { found: named, most: MAX_STATE })
+    if named > MAX_STATE {
+        return Err(Error::TooManySlices { found: named, most: MAX_STATE });
+    }
+    let faulty =
+        |taken| Error::KernelState { rule: rule.name(), named: named.saturating_sub(scalars), taken };
+    let taken = rule.with_kernel(step, CountState);
+    if taken + scalars != named {
+        return Err(faulty(taken));
+    }
+    // A measuring kernel takes the same slices, and up to so many outputs.
+    let measured = if scalars > 0 {
+        rule.with_measuring_kernel(step, &[1.0; MAX_SCALARS][..scalars], CountState)
     } else {
-        Ok(())
+        None
+    };
+    match measured {
+        Some(measured) if !(taken..=taken + MAX_OUTPUTS).contains(&measured) => Err(faulty(measured)),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the schedule-free rules share: the weights of the average, the path of the parameters, and the views of them.
 
-use crate::{Error, Lane, math::powf};
+use crate::{Error, Lane, math::powf, whole::scalar};
 
 /// What the weights of the average follow from.
 pub(crate) struct Weights {
@@ -27,8 +27,7 @@ impl Weights {
     }
 
     pub(crate) fn path(&self, step: u64, scalars: &[f32], beta: f64) -> Path {
-        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
-        let (sum, weight, lr) = (scalar(0), self.weight(step, scalar(1)), self.lr_at(step));
+        let (sum, weight, lr) = (scalar(scalars, 0), self.weight(step, scalar(scalars, 1)), self.lr_at(step));
         // A learning rate of 0 moves nothing, so that there is nothing to average.
         let newest = if sum > 0.0 { weight / sum } else { 0.0 };
         Path { newest: newest as f32, direct: (lr * (1.0 - beta * (1.0 - newest))) as f32, lr: lr as f32 }

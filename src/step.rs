@@ -1,6 +1,6 @@
 //! One step over slices that the caller owns.
 
-use crate::{Backend, Error, Rule, Workers};
+use crate::{Backend, Error, Rule, Workers, tensor::Layout};
 
 /// Takes one optimizer step, on the fastest backend of this machine.
 ///
@@ -47,10 +47,7 @@ pub fn step<R: Rule>(
 /// # Errors
 /// [`Error::StateCount`] where there are more or fewer slices than the rule has; nothing has changed then.
 pub fn init_state<R: Rule>(rule: &R, state: &mut [&mut [f32]]) -> Result<(), Error> {
-    let expected = rule.state();
-    if state.len() != expected.len() {
-        return Err(Error::StateCount { rule: rule.name(), expected, found: state.len() });
-    }
+    Layout::of(rule).check_count(state.len())?;
     for (slot, slice) in state.iter_mut().enumerate() {
         slice.fill(rule.initial(slot));
     }

@@ -186,19 +186,14 @@ impl<'a> Tensor<'a> {
 
     /// Whether a rule that asks for this state can step these slices.
     pub(crate) fn check(&self, layout: &Layout) -> Result<(), Error> {
-        let Layout { rule, names, slices } = *layout;
-        if self.slots != names.len() {
-            return Err(Error::StateCount { rule, expected: names, found: self.slots });
-        }
-        let expected = |slot| if slot < slices { self.len() } else { 1 };
-        let state = names.iter().zip(&self.slices.state).enumerate();
-        let state = state.map(|(slot, (name, slice))| (*name, slice.len(), expected(slot)));
-        let grads = ("grads", self.slices.grads.len(), self.len());
-        match core::iter::once(grads).chain(state).find(|(_, found, expected)| found != expected) {
-            Some((slice, found, expected)) => Err(Error::Length { slice, expected, found }),
-            None => Ok(()),
-        }
+        layout.check_count(self.slots)?;
+        check_length("grads", self.len(), self.slices.grads.len())?;
+        layout.check_lengths(self.len(), self.slices.state.iter().map(|slice| slice.len()))
     }
+}
+
+fn check_length(slice: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Length { slice, expected, found }) }
 }
 
 /// What state a rule asks for, looked up once for all tensors of a model.
@@ -213,5 +208,23 @@ impl Layout {
     pub(crate) fn of<R: Rule>(rule: &R) -> Self {
         let names = rule.state();
         Self { rule: rule.name(), names, slices: names.len().saturating_sub(rule.scalars()) }
+    }
+
+    /// Whether there are as many slices as the rule names.
+    pub(crate) fn check_count(&self, found: usize) -> Result<(), Error> {
+        let Self { rule, names: expected, .. } = *self;
+        if found == expected.len() { Ok(()) } else { Err(Error::StateCount { rule, expected, found }) }
+    }
+
+    /// Whether slices of these lengths fit so many parameters.
+    pub(crate) fn check_lengths(
+        &self,
+        params: usize,
+        found: impl Iterator<Item = usize>,
+    ) -> Result<(), Error> {
+        let mut slots = self.names.iter().zip(found).enumerate();
+        slots.try_for_each(|(slot, (name, found))| {
+            check_length(name, if slot < self.slices { params } else { 1 }, found)
+        })
     }
 }

@@ -4,8 +4,13 @@
 use core::array;
 
 use crate::{
-    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule, Tensor, backend::Vectorized,
-    lane::Isa, math::sqrt, run::Program, sweep::sweep, tensor::Slices,
+    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule, Tensor,
+    backend::Vectorized,
+    lane::Isa,
+    math::sqrt,
+    run::{Program, for_each_group},
+    sweep::sweep,
+    tensor::Slices,
 };
 
 /// The most numbers that a tensor carries beside its slices.
@@ -18,7 +23,7 @@ const MAX_SUMS: usize = 4;
 pub type Sums = [f64; MAX_SUMS];
 
 /// The most values that a measuring kernel puts out beside its state.
-const MAX_OUTPUTS: usize = 2;
+pub(crate) const MAX_OUTPUTS: usize = 2;
 
 /// Elements that are summed up by themselves: blocks count from the tensor's start.
 pub(crate) const BLOCK: usize = 4096;
@@ -63,21 +68,31 @@ pub enum Scope {
     Together,
 }
 
-/// Measures all tensors whose rule asks for it, and settles their scalars. Tensors with one tag are neighbours.
-pub(crate) fn measure(backend: Backend, program: &impl Program, mut tensors: &mut [Tensor<'_>]) {
-    while let Some(tag) = tensors.first().map(Tensor::tag) {
-        let same = tensors.iter().take_while(|tensor| tensor.tag() == tag).count();
-        let (now, later) = tensors.split_at_mut(same);
-        let (rule, step) = program.rule(tag);
-        if rule.scalars() > 0 {
-            match rule.scope() {
-                Scope::Tensor => now.iter_mut().for_each(|tensor| {
-                    settle(backend, rule, step, core::slice::from_mut(tensor));
-                }),
-                Scope::Together => settle(backend, rule, step, now),
-            }
+/// Measures all tensors whose rule asks for it, and settles their scalars.
+pub(crate) fn measure(backend: Backend, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+    for_each_group(program, tensors, |rule, step, group| match rule.scope() {
+        _ if rule.scalars() == 0 => {}
+        Scope::Tensor => group.chunks_mut(1).for_each(|tensor| settle(backend, rule, step, tensor)),
+        Scope::Together => settle(backend, rule, step, group),
+    });
+}
+
+/// One of a rule's scalars; 0 where there are fewer.
+pub(crate) fn scalar(scalars: &[f32], i: usize) -> f64 {
+    scalars.get(i).copied().unwrap_or_default().into()
+}
+
+/// A measuring kernel that puts the gradient out, behind the state.
+#[derive(Clone, Copy)]
+pub(crate) struct Gradient;
+
+impl<const N: usize> Kernel<N> for Gradient {
+    #[inline(always)]
+    fn update<L: Lane>(self, p: L, g: L, mut state: [L; N]) -> (Change<L>, [L; N]) {
+        if let Some(last) = state.last_mut() {
+            *last = g;
         }
-        tensors = later;
+        (Change::To(p), state)
     }
 }
 

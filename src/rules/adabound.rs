@@ -1,7 +1,6 @@
 use crate::{
     Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
-    math::sqrt,
-    moments::{Moments, correction},
+    moments::{Moments, step_size},
     options::rule_options,
     prepare::Common,
 };
@@ -92,7 +91,7 @@ impl AdaBound {
         let fixed = self.final_lr * (self.lr / self.base_lr);
         let closed = self.gamma * step as f64;
         let upper = if closed > 0.0 { fixed * (1.0 + 1.0 / closed) } else { f64::INFINITY };
-        let lr = self.lr * sqrt(correction(self.beta2, step)) / correction(self.beta1, step);
+        let lr = step_size(self.lr, self.beta1, self.beta2, step);
         Rate {
             lr: lr as f32,
             eps: self.eps as f32,

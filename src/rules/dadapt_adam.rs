@@ -1,6 +1,6 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, Term, math::sqrt, moments::correction,
-    options::rule_options, prepare::Common,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, Term, math::sqrt, moments::step_size,
+    options::rule_options, prepare::Common, whole::scalar,
 };
 
 rule_options! {
@@ -80,7 +80,7 @@ impl DAdaptAdam {
     }
 
     fn rate(&self, step: u64, d: f64) -> f64 {
-        self.lr * d * sqrt(correction(self.beta2, step)) / correction(self.beta1, step)
+        step_size(self.lr * d, self.beta1, self.beta2, step)
     }
 }
 
@@ -146,7 +146,7 @@ impl Rule for DAdaptAdam {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let rate = f64::from(scalars.get(2).copied().unwrap_or_default());
+        let rate = scalar(scalars, 2);
         visitor.visit(Stepped { eps: self.eps as f32, decay: (rate * self.update_decay) as f32 })
     }
 }

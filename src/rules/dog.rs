@@ -1,6 +1,6 @@
 use crate::{
     Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, math::sqrt, options::rule_options,
-    prepare::Common,
+    prepare::Common, whole::scalar,
 };
 
 rule_options! {
@@ -95,8 +95,9 @@ impl Rule for DoG {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
-        visitor.visit(Along { rate: (self.lr * scalar(0) / sqrt(scalar(1) + self.eps)) as f32 })
+        visitor.visit(Along {
+            rate: (self.lr * scalar(scalars, 0) / sqrt(scalar(scalars, 1) + self.eps)) as f32,
+        })
     }
 }
 

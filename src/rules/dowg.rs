@@ -1,5 +1,8 @@
 use super::dog::{Along, Distance};
-use crate::{KernelVisitor, Prepare, Rule, Scope, Sum, math::sqrt, options::rule_options, prepare::Common};
+use crate::{
+    KernelVisitor, Prepare, Rule, Scope, Sum, math::sqrt, options::rule_options, prepare::Common,
+    whole::scalar,
+};
 
 rule_options! {
     /// DoWG: gradient descent at the rate "distance over weighted gradients", which needs no tuning.
@@ -93,7 +96,8 @@ impl Rule for DoWG {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
-        visitor.visit(Along { rate: (self.lr * scalar(0) / (sqrt(scalar(1)) + self.eps)) as f32 })
+        visitor.visit(Along {
+            rate: (self.lr * scalar(scalars, 0) / (sqrt(scalar(scalars, 1)) + self.eps)) as f32,
+        })
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     moments::{Moments, Root, correction},
     options::rule_options,
     prepare::Common,
-    whole::trust_ratio,
+    whole::{scalar, trust_ratio},
 };
 
 rule_options! {
@@ -124,7 +124,7 @@ impl Rule for Lamb {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let ratio: f64 = scalars.first().copied().unwrap_or_default().into();
+        let ratio = scalar(scalars, 0);
         visitor.visit(Scaled { update: self.update(step), rate: (self.lr * ratio) as f32 })
     }
 }

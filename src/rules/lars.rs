@@ -1,6 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, Velocity, options::rule_options,
-    prepare::Common, velocity::Coefficients, whole::trust_ratio,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, Velocity,
+    options::rule_options,
+    prepare::Common,
+    velocity::Coefficients,
+    whole::{scalar, trust_ratio},
 };
 
 rule_options! {
@@ -99,7 +102,7 @@ impl Rule for Lars {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let ratio: f64 = scalars.first().copied().unwrap_or_default().into();
+        let ratio = scalar(scalars, 0);
         visitor.visit(Heavy(Velocity::LrInsideNegative.coefficients(
             self.lr * ratio,
             self.momentum,

@@ -1,6 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, math::sqrt, options::rule_options,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum,
+    math::sqrt,
+    options::rule_options,
     prepare::Common,
+    whole::{Gradient, scalar},
 };
 
 rule_options! {
@@ -68,7 +71,7 @@ impl Rule for Ngd {
     }
 
     fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
-        Some(visitor.visit(Gradient))
+        Some(visitor.visit::<_, 1>(Gradient))
     }
 
     fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f32]) {
@@ -82,19 +85,7 @@ impl Rule for Ngd {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let norm: f64 = scalars.first().copied().unwrap_or_default().into();
-        visitor.visit(Along { rate: (self.lr / (norm + self.eps)) as f32 })
-    }
-}
-
-/// Puts the gradient out.
-#[derive(Clone, Copy)]
-struct Gradient;
-
-impl Kernel<1> for Gradient {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, _: [L; 1]) -> (Change<L>, [L; 1]) {
-        (Change::To(p), [g])
+        visitor.visit(Along { rate: (self.lr / (scalar(scalars, 0) + self.eps)) as f32 })
     }
 }
 

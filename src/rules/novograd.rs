@@ -1,6 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, math::sqrt, options::rule_options,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum,
+    math::sqrt,
+    options::rule_options,
     prepare::Common,
+    whole::{Gradient, scalar},
 };
 
 rule_options! {
@@ -89,7 +92,7 @@ impl Rule for NovoGrad {
     }
 
     fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
-        Some(visitor.visit(Gradient))
+        Some(visitor.visit::<_, 2>(Gradient))
     }
 
     fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
@@ -105,24 +108,13 @@ impl Rule for NovoGrad {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let mean: f64 = scalars.first().copied().unwrap_or_default().into();
+        let mean = scalar(scalars, 0);
         visitor.visit(Divided {
             lr: self.lr as f32,
             rest: (1.0 - self.beta1) as f32,
             inverse: (1.0 / (sqrt(mean + self.eps_root) + self.eps)) as f32,
             decay: self.update_decay as f32,
         })
-    }
-}
-
-/// Puts the gradient out.
-#[derive(Clone, Copy)]
-struct Gradient;
-
-impl Kernel<2> for Gradient {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, [m, _]: [L; 2]) -> (Change<L>, [L; 2]) {
-        (Change::To(p), [m, g])
     }
 }
 

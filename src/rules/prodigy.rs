@@ -1,6 +1,6 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, Term, math::sqrt, moments::correction,
-    options::rule_options, prepare::Common,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, Term, math::sqrt, moments::step_size,
+    options::rule_options, prepare::Common, whole::scalar,
 };
 
 rule_options! {
@@ -87,7 +87,7 @@ impl Prodigy {
     }
 
     fn rate(&self, step: u64, d: f64) -> f64 {
-        self.lr * d * sqrt(correction(self.beta2, step)) / correction(self.beta1, step)
+        step_size(self.lr * d, self.beta1, self.beta2, step)
     }
 }
 
@@ -154,11 +154,10 @@ impl Rule for Prodigy {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let scalar = |i| f64::from(scalars.get(i).copied().unwrap_or_default());
         visitor.visit(Stepped {
-            rate: scalar(2) as f32,
-            eps: (scalar(0) * self.eps) as f32,
-            decay: (scalar(2) * self.update_decay) as f32,
+            rate: scalar(scalars, 2) as f32,
+            eps: (scalar(scalars, 0) * self.eps) as f32,
+            decay: (scalar(scalars, 2) * self.update_decay) as f32,
         })
     }
 }
