@@ -53,6 +53,38 @@ pub enum Error {
         /// How many its kernel takes.
         taken: usize,
     },
+    /// The rows that were told do not divide a tensor evenly.
+    Rows {
+        /// The tensor, as in [`TensorLength`](Self::TensorLength).
+        tensor: Name,
+        /// How many rows.
+        rows: usize,
+        /// How many elements.
+        len: usize,
+    },
+    /// A shard that does not begin at a multiple of what is summed up at a time.
+    ShardOffset {
+        /// The tensor, as in [`TensorLength`](Self::TensorLength).
+        tensor: Name,
+        /// Where it begins.
+        offset: usize,
+        /// What has to divide that.
+        block: usize,
+    },
+    /// A pass and a tensor that do not fit each other.
+    Pass {
+        /// The tensor, as in [`TensorLength`](Self::TensorLength).
+        tensor: Name,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Bounds of parameters that leave no room, or are NaN.
+    Bounds {
+        /// The lower one.
+        low: f32,
+        /// The upper one.
+        high: f32,
+    },
     /// Steps count from 1: at 0 a bias correction would divide by zero.
     StepZero,
     /// Batches of no samples were asked for.
@@ -217,6 +249,14 @@ impl fmt::Display for Error {
             Self::KernelState { rule, named, taken } => {
                 write!(f, "{rule} names {named} state slices, but its kernel takes {taken}")
             }
+            Self::Rows { tensor, rows, len } => {
+                write!(f, "tensor {tensor} has {len} elements, which {rows} rows do not divide evenly")
+            }
+            Self::ShardOffset { tensor, offset, block } => {
+                write!(f, "the shard of {tensor} begins at {offset}, which is not a multiple of {block}")
+            }
+            Self::Pass { tensor, reason } => write!(f, "tensor {tensor}: {reason}"),
+            Self::Bounds { low, high } => write!(f, "there is nothing between the bounds {low} and {high}"),
             Self::StepZero => f.write_str("steps count from 1, and step 0 was asked for"),
             Self::EmptyBatch => f.write_str("a mini-batch must have 1 sample or more, and 0 was asked for"),
             Self::OutOfRange { rule, option, value, domain } => {

@@ -42,8 +42,12 @@ extern crate alloc;
 extern crate std;
 
 mod backend;
+mod blocks;
+mod cell;
 mod convert;
 mod error;
+mod exact;
+mod format;
 mod join;
 mod lane;
 mod math;
@@ -51,12 +55,14 @@ mod moments;
 #[cfg(feature = "alloc")]
 mod optimizer;
 mod options;
+mod pass;
 mod prefetch;
 mod prepare;
 mod registry;
 mod rule;
 mod rules;
 mod run;
+mod scaler;
 pub mod schedule;
 mod schedule_free;
 #[cfg(feature = "std")]
@@ -64,24 +70,31 @@ mod share;
 mod step;
 mod sweep;
 mod tensor;
+mod tile;
 pub mod train;
 mod velocity;
 mod whole;
 mod workers;
 
 #[cfg(feature = "alloc")]
-pub use optimizer::{GroupId, Optimizer, Param, ParamId, Report, SavedParam};
+pub use optimizer::{GroupId, Optimizer, Param, ParamId, PassParam, Report, SavedParam};
 pub use {
     backend::Backend,
     convert::convert,
     error::{Error, Name},
+    format::Format,
     join::{Join, Serial},
     lane::Lane,
     moments::AdamEps,
     options::{Domain, Kind, OptionInfo, Options, Value},
+    pass::{
+        Average, Floats, FloatsMut, GradSums, Grads, NonFinite, Pass, PassReport, PassTensor, Telemetry,
+        TelemetrySlot,
+    },
     prepare::{Decay, L1, Mixed, Prepare, Shrink},
     rule::{Change, Kernel, KernelVisitor, Rule},
     rules::*,
+    scaler::LossScaler,
     step::{init_state, step},
     tensor::Tensor,
     velocity::Velocity,
@@ -93,10 +106,7 @@ pub use {join::Rayon, step::par_step};
 
 /// For a rule that wraps another, and passes these on.
 #[doc(hidden)]
-pub use {
-    run::Run,
-    whole::{Measuring, Sums},
-};
+pub use {run::Run, whole::Measuring};
 
 /// The examples in README.md are tests.
 #[cfg(doctest)]

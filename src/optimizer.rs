@@ -5,10 +5,15 @@ use core::ops::Range;
 
 use wide::{bytemuck, f32x16};
 
+mod pass;
+
+pub use pass::PassParam;
+
 use crate::{
-    AnyRule, Error, Join, Options, Rule, Tensor, Value, Workers,
+    AnyRule, Error, Join, Options, PassTensor, Rule, Tensor, Value, Workers,
     error::Name,
-    run::{Program, check_rule},
+    pass::Outcome,
+    run::{Program, Tagged, check_rule},
     tensor::Tag,
 };
 
@@ -52,8 +57,10 @@ pub struct Optimizer<R = AnyRule> {
     by_name: BTreeMap<String, ParamId>,
     /// The state of all parameters, in the order of their registration.
     arena: Vec<Line>,
-    /// Empty between steps; kept for its allocation.
+    /// Empty between steps; kept for their allocations.
     tensors: Vec<Tensor<'static>>,
+    pass_tensors: Vec<PassTensor<'static>>,
+    outcomes: Vec<Outcome>,
 }
 
 #[derive(Debug)]
@@ -84,6 +91,14 @@ impl Entry {
     /// Where the scalars begin in its part of the arena.
     fn long(&self) -> usize {
         (self.lines.len() - self.scalars) * LINE
+    }
+
+    /// Its part of the arena, off what is left of it from element `at` on.
+    fn take_block<'a>(&self, arena: &mut &'a mut [f32], at: &mut usize) -> &'a mut [f32] {
+        let (_, rest) = core::mem::take(arena).split_at_mut(self.lines.start * LINE - *at);
+        let (block, rest) = rest.split_at_mut(self.lines.len() * LINE);
+        (*arena, *at) = (rest, self.lines.end * LINE);
+        block
     }
 
     /// Its state slices within `block`, which is its part of the arena.
@@ -161,6 +176,8 @@ impl<R: Rule> Optimizer<R> {
             by_name: BTreeMap::new(),
             arena: Vec::new(),
             tensors: Vec::new(),
+            pass_tensors: Vec::new(),
+            outcomes: Vec::new(),
         })
     }
 
@@ -251,7 +268,7 @@ impl<R: Rule> Optimizer<R> {
         let mut tensors = recycle(core::mem::take(&mut self.tensors));
         collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
         // The groups one after the other, so that each needs one kernel.
-        tensors.sort_unstable_by_key(Tensor::tag);
+        tensors.sort_unstable_by_key(Tagged::tag);
         workers.run(&Groups(&self.groups), &mut tensors);
 
         let elements = tensors.iter().map(Tensor::len).sum();
@@ -264,11 +281,15 @@ impl<R: Rule> Optimizer<R> {
         Ok(Report { stepped, skipped: self.entries.len() - stepped, elements })
     }
 
+    fn entry(&self, id: ParamId) -> Result<&Entry, Error> {
+        let unknown = Error::UnknownParam { name: Name::of(format_args!("#{}", id.0)) };
+        self.entries.get(id.0).ok_or(unknown)
+    }
+
     /// `params` are sorted.
     fn check(&self, params: &[Param<'_>]) -> Result<(), Error> {
         for (place, param) in params.iter().enumerate() {
-            let unknown = Error::UnknownParam { name: Name::of(format_args!("#{}", param.id.0)) };
-            let entry = self.entries.get(param.id.0).ok_or(unknown)?;
+            let entry = self.entry(param.id)?;
             let name = Name::of(&entry.name);
             if place > 0 && params[place - 1].id == param.id {
                 return Err(Error::PassedTwice { name });
@@ -378,9 +399,7 @@ fn collect<'a>(
     for Param { id, params, grads } in params {
         let Some(grads) = grads else { continue };
         let entry = &entries[id.0];
-        let (_, rest) = arena.split_at_mut(entry.lines.start * LINE - at);
-        let (block, rest) = rest.split_at_mut(entry.lines.len() * LINE);
-        (arena, at) = (rest, entry.lines.end * LINE);
+        let block = entry.take_block(&mut arena, &mut at);
         let tag = Tag { group: entry.group, step: entry.step + 1 };
         let tensor = Tensor::new(params, grads, entry.slices_mut(block));
         // A rule with more slices than a tensor holds was refused when its group was made.
@@ -389,13 +408,9 @@ fn collect<'a>(
 }
 
 /// An empty vector in the allocation of another: the standard library collects in place where the sizes agree.
-#[expect(
-    clippy::unnecessary_filter_map,
-    reason = "`filter` would keep the type, and with it the old lifetime"
-)]
-fn recycle<'a>(mut tensors: Vec<Tensor<'_>>) -> Vec<Tensor<'a>> {
-    tensors.clear();
-    tensors.into_iter().filter_map(|_| None).collect()
+fn recycle<T, U>(mut items: Vec<T>) -> Vec<U> {
+    items.clear();
+    items.into_iter().filter_map(|_| None).collect()
 }
 
 fn check_saved<R: Rule>(entry: &Entry, rule: &R, state: &[(&str, &[f32])]) -> Result<(), Error> {

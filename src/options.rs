@@ -16,6 +16,8 @@ pub enum Domain {
     BelowOne,
     /// From 0 to 1, both included.
     Unit,
+    /// Finite, and above 0.
+    Positive,
     /// Finite, and above 1.
     AboveOne,
 }
@@ -29,6 +31,7 @@ impl Domain {
             Self::NonNegative => (0.0..f64::INFINITY).contains(&value),
             Self::BelowOne => (0.0..1.0).contains(&value),
             Self::Unit => (0.0..=1.0).contains(&value),
+            Self::Positive => value > 0.0 && value.is_finite(),
             Self::AboveOne => value > 1.0 && value.is_finite(),
         }
     }
@@ -41,6 +44,7 @@ impl fmt::Display for Domain {
             Self::NonNegative => "finite and 0 or above",
             Self::BelowOne => "0 or above and below 1",
             Self::Unit => "from 0 to 1",
+            Self::Positive => "finite and above 0",
             Self::AboveOne => "finite and above 1",
         })
     }

@@ -178,13 +178,13 @@ macro_rules! registry {
                 }
             }
 
-            fn run(&self, step: u64, scalars: &[f32], run: $crate::run::Run<'_, '_>) {
+            fn run(&self, step: u64, scalars: &[f32], run: $crate::run::Run<'_>) {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::run(rule, step, scalars, run),)*
                 }
             }
 
-            fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_, '_>) -> Option<$crate::whole::Sums> {
+            fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_>) {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::measure(rule, step, scalars, measuring),)*
                 }

@@ -1,10 +1,6 @@
 //! What an update rule is: hyper-parameters that, once a step, become a kernel.
 
-use crate::{
-    Lane, Prepare, Scope, Sum,
-    run::Run,
-    whole::{Measuring, Sums},
-};
+use crate::{Lane, Prepare, Scope, Sum, run::Run, whole::Measuring};
 
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
 ///
@@ -86,14 +82,14 @@ pub trait Rule: Copy + Send + Sync {
     /// Takes the step. Not for rules to write: [`AnyRule`](crate::AnyRule) alone does, so that the loops of all rules are
     /// compiled once, with this crate, instead of with every program that chooses among them.
     #[doc(hidden)]
-    fn run(&self, step: u64, scalars: &[f32], run: Run<'_, '_>) {
+    fn run(&self, step: u64, scalars: &[f32], run: Run<'_>) {
         self.with_settled_kernel(step, scalars, run);
     }
 
     /// The same for the pass before the step.
     #[doc(hidden)]
-    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_, '_>) -> Option<Sums> {
-        self.with_measuring_kernel(step, scalars, measuring)
+    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_>) {
+        self.with_measuring_kernel(step, scalars, measuring);
     }
 }
 
@@ -116,6 +112,15 @@ pub enum Change<L> {
 }
 
 impl<L: Lane> Change<L> {
+    /// What is taken off `p`.
+    #[inline(always)]
+    pub fn amount(self, p: L) -> L {
+        match self {
+            Self::By(change) => change,
+            Self::To(new) => p - new,
+        }
+    }
+
     /// The new parameter.
     #[inline(always)]
     pub fn apply(self, p: L) -> L {

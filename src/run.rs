@@ -1,5 +1,7 @@
 //! The one loop over tensors: which rule steps which, and the sweep over each.
 
+use core::fmt;
+
 use crate::{
     Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Tensor,
     backend::Vectorized,
@@ -36,13 +38,18 @@ impl<R: Rule> Program for OneRule<'_, R> {
     }
 }
 
+/// What knows which rule steps it.
+pub(crate) trait Tagged {
+    fn tag(&self) -> Tag;
+}
+
 /// Neighbours with the same tag, with their rule and the number of its step.
-pub(crate) fn for_each_group<'b, P: Program>(
+pub(crate) fn for_each_group<P: Program, T: Tagged>(
     program: &P,
-    mut tensors: &mut [Tensor<'b>],
-    mut work: impl FnMut(&P::Rule, u64, &mut [Tensor<'b>]),
+    mut tensors: &mut [T],
+    mut work: impl FnMut(&P::Rule, u64, &mut [T]),
 ) {
-    while let Some(tag) = tensors.first().map(Tensor::tag) {
+    while let Some(tag) = tensors.first().map(Tagged::tag) {
         let same = tensors.iter().take_while(|tensor| tensor.tag() == tag).count();
         let (now, later) = tensors.split_at_mut(same);
         let (rule, step) = program.rule(tag);
@@ -56,38 +63,57 @@ pub(crate) fn for_each_group<'b, P: Program>(
 pub(crate) fn run(backend: Backend, program: &impl Program, tensors: &mut [Tensor<'_>]) {
     for_each_group(program, tensors, |rule, step, group| {
         let prepare = rule.prepare();
-        let scalars = rule.scalars();
-        if scalars == 0 {
-            rule.run(step, &[], Run { backend, prepare, tensors: group });
+        if rule.scalars() == 0 {
+            rule.run(step, &[], Run { backend, prepare, feed: &mut |sweep| sweep(group) });
         } else {
             for tensor in group {
                 let settled = tensor.settled();
+                let scalars = &settled[..rule.scalars().min(MAX_SCALARS)];
                 let tensors = core::slice::from_mut(tensor);
-                rule.run(step, &settled[..scalars.min(MAX_SCALARS)], Run { backend, prepare, tensors });
+                rule.run(step, scalars, Run { backend, prepare, feed: &mut |sweep| sweep(tensors) });
             }
         }
     });
 }
 
+/// Has a kernel go over tensors.
+pub(crate) type Sweep<'s> = &'s mut dyn FnMut(&mut [Tensor<'_>]);
+
+/// Gives tensors, or tiles of them, to a sweep, as often as it likes.
+pub(crate) type Feed<'f> = &'f mut dyn FnMut(Sweep<'_>);
+
 /// The visitor that runs a kernel over tensors.
-#[derive(Debug)]
-pub struct Run<'a, 'b> {
-    backend: Backend,
-    prepare: Prepare,
-    tensors: &'a mut [Tensor<'b>],
+pub struct Run<'f> {
+    pub(crate) backend: Backend,
+    pub(crate) prepare: Prepare,
+    pub(crate) feed: Feed<'f>,
 }
 
-impl KernelVisitor for Run<'_, '_> {
+impl fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("prepare", &self.prepare).finish_non_exhaustive()
+    }
+}
+
+impl KernelVisitor for Run<'_> {
     type Output = ();
 
     fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
-        let Self { backend, prepare: Prepare { scale, shrink }, tensors } = self;
+        let Self { backend, prepare: Prepare { scale, shrink }, feed } = self;
         match shrink {
-            Shrink::Nothing => backend.run(Sweeps { kernel: Scaled { kernel, scale }, tensors }),
-            Shrink::Decay(decay) => backend.run(Sweeps { kernel: Decayed { kernel, scale, decay }, tensors }),
+            Shrink::Nothing => {
+                feed(&mut |tensors| backend.run(Sweeps { kernel: Scaled { kernel, scale }, tensors }));
+            }
+            Shrink::Decay(decay) => {
+                feed(&mut |tensors| {
+                    backend.run(Sweeps { kernel: Decayed { kernel, scale, decay }, tensors })
+                });
+            }
             Shrink::L2(_) | Shrink::Mixed(_) => {
                 let mixed = shrink.mixed();
-                backend.run(Sweeps { kernel: Regularized { kernel, scale, mixed }, tensors })
+                feed(&mut |tensors| {
+                    backend.run(Sweeps { kernel: Regularized { kernel, scale, mixed }, tensors })
+                });
             }
         }
     }

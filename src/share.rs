@@ -2,67 +2,85 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{
-    Backend, Join, Tensor,
-    run::{Program, run},
-};
+use crate::Join;
 
-/// Large tensors are cut at multiples of this many elements: a page of 4 KiB, so that no two threads write one cache
-/// line, and the hardware's prefetchers, which stop at pages, lose nothing.
-const CUT: usize = 1024;
+/// A tensor, as far as threads can share the work on it.
+pub(crate) trait Share: Send {
+    /// A part of it.
+    type Range<'r>: Range
+    where
+        Self: 'r;
+
+    /// All of it.
+    fn range(&mut self) -> Self::Range<'_>;
+
+    /// The memory traffic of a step.
+    fn bytes(&self) -> usize;
+}
+
+/// Consecutive elements of a tensor.
+pub(crate) trait Range: Sized + Send {
+    fn len(&self) -> usize;
+
+    /// How much memory a step of one element reads and writes.
+    fn bytes_per_element(&self) -> usize;
+
+    /// Cuts are at multiples of this many elements.
+    fn granule(&self) -> usize;
+
+    /// The first `mid` elements, and the others.
+    fn split_at(self, mid: usize) -> (Self, Self);
+}
 
 /// No part is made smaller than this, in bytes of traffic: some 10 us of work, beside which a lock and a dispatch do
 /// not show.
 const SMALLEST: usize = 256 << 10;
 
-/// Steps all tensors on the threads of `join`.
-pub(crate) fn share(backend: Backend, join: &impl Join, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+/// Has the threads of `join` work on all tensors.
+pub(crate) fn share<T: Share>(join: &impl Join, tensors: &mut [T], work: impl Fn(Part<'_, T>) + Sync) {
     let queue = Mutex::new(Queue::new(tensors, join.threads()));
-    let work = || {
+    let take_parts = || {
         while let Some(part) = next(&queue) {
-            match part {
-                Part::Whole(tensors) => run(backend, program, tensors),
-                Part::Range(mut range) => run(backend, program, core::slice::from_mut(&mut range)),
-            }
+            work(part);
         }
     };
-    join.join(&work);
+    join.join(&take_parts);
     // A pool may refuse work, or shut down: then the caller does it all.
-    work();
+    take_parts();
 }
 
 /// The lock is held for a few instructions that can't panic; a rule's panic happens outside it.
-fn next<'a, 'b>(queue: &Mutex<Queue<'a, 'b>>) -> Option<Part<'a, 'b>> {
+fn next<'a, T: Share>(queue: &Mutex<Queue<'a, T>>) -> Option<Part<'a, T>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
-/// What one thread steps next.
-enum Part<'a, 'b> {
+/// What one thread works on next.
+pub(crate) enum Part<'a, T: Share + 'a> {
     /// Several tensors, packed together.
-    Whole(&'a mut [Tensor<'b>]),
+    Whole(&'a mut [T]),
     /// A range of a large one.
-    Range(Tensor<'a>),
+    Range(T::Range<'a>),
 }
 
-struct Queue<'a, 'b> {
+struct Queue<'a, T: Share + 'a> {
     /// What is left of a large tensor.
-    started: Option<Tensor<'a>>,
-    tensors: &'a mut [Tensor<'b>],
+    started: Option<T::Range<'a>>,
+    tensors: &'a mut [T],
     /// The bytes of both.
     bytes: usize,
     threads: usize,
 }
 
-impl<'a, 'b> Queue<'a, 'b> {
-    fn new(tensors: &'a mut [Tensor<'b>], threads: usize) -> Self {
+impl<'a, T: Share> Queue<'a, T> {
+    fn new(tensors: &'a mut [T], threads: usize) -> Self {
         let bytes = total_bytes(tensors);
         Self { started: None, tensors, bytes, threads }
     }
 
-    fn next(&mut self) -> Option<Part<'a, 'b>> {
+    fn next(&mut self) -> Option<Part<'a, T>> {
         let size = part_size(self.bytes, self.threads);
         let part = match self.started.take() {
-            Some(tensor) => Part::Range(self.cut(tensor, size)),
+            Some(range) => Part::Range(self.cut(range, size)),
             None => self.packed(size)?,
         };
         self.bytes = self.bytes.saturating_sub(part.bytes());
@@ -70,7 +88,7 @@ impl<'a, 'b> Queue<'a, 'b> {
     }
 
     /// As many tensors as fit; of one that is too large alone, its first range.
-    fn packed(&mut self, size: usize) -> Option<Part<'a, 'b>> {
+    fn packed(&mut self, size: usize) -> Option<Part<'a, T>> {
         let tensors = core::mem::take(&mut self.tensors);
         let fitting = count_fitting(tensors, size);
         if fitting > 0 {
@@ -80,26 +98,26 @@ impl<'a, 'b> Queue<'a, 'b> {
         }
         let (large, later) = tensors.split_first_mut()?;
         self.tensors = later;
-        Some(Part::Range(self.cut(large.reborrow(), size)))
+        Some(Part::Range(self.cut(large.range(), size)))
     }
 
-    /// The first `size` bytes of `tensor`; the rest is kept for the next part.
-    fn cut(&mut self, tensor: Tensor<'a>, size: usize) -> Tensor<'a> {
-        let len = range_len(tensor.len(), tensor.bytes_per_element(), size);
-        if len == tensor.len() {
-            return tensor;
+    /// The first `size` bytes of `range`; the rest is kept for the next part.
+    fn cut(&mut self, range: T::Range<'a>, size: usize) -> T::Range<'a> {
+        let len = range_len(range.len(), range.bytes_per_element(), range.granule(), size);
+        if len == range.len() {
+            return range;
         }
-        let (now, later) = tensor.split_at(len);
+        let (now, later) = range.split_at(len);
         self.started = Some(later);
         now
     }
 }
 
-impl Part<'_, '_> {
+impl<T: Share> Part<'_, T> {
     fn bytes(&self) -> usize {
         match self {
             Self::Whole(tensors) => total_bytes(tensors),
-            Self::Range(range) => range.bytes(),
+            Self::Range(range) => range.len().saturating_mul(range.bytes_per_element()),
         }
     }
 }
@@ -111,15 +129,15 @@ fn part_size(bytes_left: usize, threads: usize) -> usize {
 }
 
 /// How many of `len` elements make a range of some `size` bytes. No rest of less than half a range is left.
-fn range_len(len: usize, bytes_per_element: usize, size: usize) -> usize {
-    let range = (size / bytes_per_element).next_multiple_of(CUT);
+fn range_len(len: usize, bytes_per_element: usize, granule: usize, size: usize) -> usize {
+    let range = (size / bytes_per_element).max(1).checked_next_multiple_of(granule).unwrap_or(len);
     if len <= range.saturating_add(range / 2) { len } else { range }
 }
 
 /// How many tensors from the first on have at most `size` bytes together.
-fn count_fitting(tensors: &[Tensor<'_>], size: usize) -> usize {
+fn count_fitting<T: Share>(tensors: &[T], size: usize) -> usize {
     let mut room = size;
-    let fits = |tensor: &&Tensor<'_>| match room.checked_sub(tensor.bytes()) {
+    let fits = |tensor: &&T| match room.checked_sub(tensor.bytes()) {
         Some(rest) => {
             room = rest;
             true
@@ -129,20 +147,21 @@ fn count_fitting(tensors: &[Tensor<'_>], size: usize) -> usize {
     tensors.iter().take_while(fits).count()
 }
 
-pub(crate) fn total_bytes(tensors: &[Tensor<'_>]) -> usize {
+pub(crate) fn total_bytes<T: Share>(tensors: &[T]) -> usize {
     tensors.iter().fold(0, |sum, tensor| sum.saturating_add(tensor.bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocks::BLOCK;
 
     /// Cuts a tensor as the queue would, as numbers alone: no memory has to be there for it.
     fn cut(mut len: usize, bytes_per_element: usize, threads: usize) -> std::vec::Vec<usize> {
         let mut ranges = std::vec::Vec::new();
         while len > 0 {
             let size = part_size(len.saturating_mul(bytes_per_element), threads);
-            let range = range_len(len, bytes_per_element, size);
+            let range = range_len(len, bytes_per_element, BLOCK, size);
             ranges.push(range);
             len -= range;
         }
@@ -157,7 +176,7 @@ mod tests {
                     let ranges = cut(len, bytes_per_element, threads);
                     assert_eq!(ranges.iter().sum::<usize>(), len);
                     let (_, whole) = ranges.split_last().unwrap();
-                    assert!(whole.iter().all(|range| range % CUT == 0));
+                    assert!(whole.iter().all(|range| range % BLOCK == 0));
                     assert!(ranges.len() < 100_000);
                 }
             }

@@ -35,10 +35,13 @@ fn before_alignment<I: Isa>(params: &[f32]) -> usize {
 /// Fewer elements than a chunk has.
 #[inline(always)]
 fn part<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) {
-    let Slices { params, grads, state } = slices;
+    let Slices { params, grads, state, changes } = slices;
     let old = state.each_ref().map(|slice| isa.load_part(slice));
     let old_p = isa.load_part(params);
     let (change, new) = kernel.update(old_p, isa.load_part(grads), old);
+    if !changes.is_empty() {
+        isa.store_part(change.amount(old_p), changes);
+    }
     isa.store_part(change.apply(old_p), params);
     for (slice, new) in state.into_iter().zip(new) {
         isa.store_part(new, slice);
@@ -51,6 +54,7 @@ fn chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slice
     let (p, params) = I::chunks_mut(slices.params);
     let (g, grads) = I::chunks(slices.grads);
     let mut state = slices.state.map(|slice| I::chunks_mut(slice));
+    let (c, changes) = I::chunks_mut(slices.changes);
 
     // The compiler knows that `n` is within each slice, so that neither the cuts nor the loop can panic.
     let n = state.iter().fold(p.len().min(g.len()), |n, (s, _)| n.min(s.len()));
@@ -66,10 +70,13 @@ fn chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slice
         let old = core::array::from_fn(|k| isa.load(s[k][i]));
         let old_p = isa.load(p[i]);
         let (change, new) = kernel.update(old_p, isa.load(g[i]), old);
+        if let Some(c) = c.get_mut(i) {
+            *c = isa.store(change.amount(old_p));
+        }
         p[i] = isa.store(change.apply(old_p));
         for k in 0..N {
             s[k][i] = isa.store(new[k]);
         }
     }
-    Slices { params, grads, state: state.map(|(_, rest)| rest) }
+    Slices { params, grads, state: state.map(|(_, rest)| rest), changes }
 }

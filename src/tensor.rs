@@ -1,10 +1,17 @@
 //! One parameter slice with its gradient and its state: what a model is a list of.
 
-use core::array;
+use core::{array, ops};
 
 use crate::{
     Error, Rule,
-    whole::{BLOCK, MAX_SCALARS},
+    run::{Sweep, Tagged},
+    tile::{Buffer, tiles},
+    whole::{MAX_SCALARS, Whole},
+};
+#[cfg(feature = "std")]
+use crate::{
+    blocks::BLOCK,
+    share::{Range, Share},
 };
 
 /// The most state slices that a [`Tensor`] can hold.
@@ -23,27 +30,47 @@ pub struct Tensor<'a> {
     settled: [f32; MAX_SCALARS],
 }
 
-/// What sharing a step among threads needs.
 #[cfg(feature = "std")]
-impl Tensor<'_> {
-    /// How much memory a step of one element reads and writes: parameter and state both ways, the gradient once.
-    pub(crate) fn bytes_per_element(&self) -> usize {
+impl Share for Tensor<'_> {
+    type Range<'r>
+        = Tensor<'r>
+    where
+        Self: 'r;
+
+    fn range(&mut self) -> Tensor<'_> {
+        let Self { slices: Slices { params, grads, state, changes }, slots, tag, settled } = self;
+        let state = state.each_mut().map(|slice| &mut **slice);
+        Tensor {
+            slices: Slices { params, grads, state, changes },
+            slots: *slots,
+            tag: *tag,
+            settled: *settled,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.len().saturating_mul(self.bytes_per_element())
+    }
+}
+
+#[cfg(feature = "std")]
+impl Range for Tensor<'_> {
+    fn len(&self) -> usize {
+        self.slices.params.len()
+    }
+
+    /// Parameter and state both ways, the gradient once.
+    fn bytes_per_element(&self) -> usize {
         size_of::<f32>() * (3 + 2 * self.slots)
     }
 
-    /// The memory traffic of a step.
-    pub(crate) fn bytes(&self) -> usize {
-        self.len().saturating_mul(self.bytes_per_element())
+    /// Whole blocks, so that sums over them can be shared as well. They are also whole pages: no two threads write one cache
+    /// line, and the hardware's prefetchers, which stop at pages, lose nothing.
+    fn granule(&self) -> usize {
+        BLOCK
     }
 
-    pub(crate) fn reborrow(&mut self) -> Tensor<'_> {
-        let Self { slices: Slices { params, grads, state }, slots, tag, settled } = self;
-        let state = state.each_mut().map(|slice| &mut **slice);
-        Tensor { slices: Slices { params, grads, state }, slots: *slots, tag: *tag, settled: *settled }
-    }
-
-    /// The first `mid` elements, and the others.
-    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+    fn split_at(self, mid: usize) -> (Self, Self) {
         let (first, rest) = self.slices.split_at(mid);
         (Self { slices: first, ..self }, Self { slices: rest, ..self })
     }
@@ -55,6 +82,8 @@ pub(crate) struct Slices<'a, const N: usize> {
     pub(crate) params: &'a mut [f32],
     pub(crate) grads: &'a [f32],
     pub(crate) state: [&'a mut [f32]; N],
+    /// Where the kernel's changes are written to; empty where nobody asks.
+    pub(crate) changes: &'a mut [f32],
 }
 
 impl<'a, const N: usize> Slices<'a, N> {
@@ -66,7 +95,11 @@ impl<'a, const N: usize> Slices<'a, N> {
         let mut halves = self.state.map(|slice| slice.split_at_mut(mid.min(slice.len())));
         let state = halves.each_mut().map(|(first, _)| core::mem::take(first));
         let state_rest = halves.map(|(_, rest)| rest);
-        (Self { params, grads, state }, Self { params: params_rest, grads: grads_rest, state: state_rest })
+        let (changes, changes_rest) = self.changes.split_at_mut(mid.min(self.changes.len()));
+        (
+            Self { params, grads, state, changes },
+            Self { params: params_rest, grads: grads_rest, state: state_rest, changes: changes_rest },
+        )
     }
 }
 
@@ -101,7 +134,7 @@ impl<'a> Tensor<'a> {
             return Err(Error::TooManySlices { found: slots + surplus, most: MAX_STATE });
         }
         Ok(Self {
-            slices: Slices { params, grads, state },
+            slices: Slices { params, grads, state, changes: &mut [] },
             slots,
             tag: Tag::default(),
             settled: [0.0; MAX_SCALARS],
@@ -121,10 +154,6 @@ impl<'a> Tensor<'a> {
         self.slices.params.len()
     }
 
-    pub(crate) fn tag(&self) -> Tag {
-        self.tag
-    }
-
     #[cfg(feature = "alloc")]
     pub(crate) fn tagged(self, tag: Tag) -> Self {
         Self { tag, ..self }
@@ -133,55 +162,61 @@ impl<'a> Tensor<'a> {
     /// The slices, the number of their state known at compile time; `None` where there are fewer.
     #[inline(always)]
     pub(crate) fn slices<const N: usize>(&mut self) -> Option<Slices<'_, N>> {
-        let Slices { params, grads, state } = &mut self.slices;
+        let Slices { params, grads, state, changes } = &mut self.slices;
         let state = state.first_chunk_mut::<N>()?.each_mut().map(|slice| &mut **slice);
-        Some(Slices { params, grads, state })
+        Some(Slices { params, grads, state, changes })
     }
 
-    /// The last `count` state slices.
     fn scalars(&mut self, count: usize) -> impl Iterator<Item = &mut f32> {
-        let first = self.slots.saturating_sub(count);
-        self.slices.state[first..self.slots].iter_mut().flat_map(|slice| slice.first_mut())
-    }
-
-    pub(crate) fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS] {
-        let mut scalars = [0.0; MAX_SCALARS];
-        for (scalar, held) in scalars.iter_mut().zip(self.scalars(count)) {
-            *scalar = *held;
-        }
-        scalars
-    }
-
-    pub(crate) fn write_scalars(&mut self, count: usize, scalars: [f32; MAX_SCALARS]) {
-        for (scalar, held) in scalars.iter().zip(self.scalars(count)) {
-            *held = *scalar;
-        }
-        self.settled = scalars;
+        scalars(&mut self.slices.state[..self.slots], count)
     }
 
     pub(crate) fn settled(&self) -> [f32; MAX_SCALARS] {
         self.settled
     }
 
-    /// A block from `start` on, of the parameter, the gradient and the first `N` slots: the state slices that are as
-    /// long, then `outputs`.
-    #[inline(always)]
-    pub(crate) fn block<'b, const N: usize>(
-        &'b mut self,
-        start: usize,
-        long: usize,
-        outputs: &'b mut [[f32; BLOCK]],
-    ) -> Slices<'b, N> {
-        let all = self.len();
-        let (from, to) = (start.min(all), (start + BLOCK).min(all));
-        let Slices { params, grads, state } = &mut self.slices;
-        let long = state.iter_mut().take(long).map(|slice| &mut slice[from..to]);
-        let mut slots = long.chain(outputs.iter_mut().map(|output| &mut output[..to - from]));
-        Slices {
-            params: &mut params[from..to],
-            grads: &grads[from..to],
-            state: array::from_fn(|_| slots.next().unwrap_or(&mut [])),
+    /// A piece for a kernel, without what the whole has beside its slices.
+    pub(crate) fn tile(
+        params: &'a mut [f32],
+        grads: &'a [f32],
+        state: [&'a mut [f32]; MAX_STATE],
+        changes: &'a mut [f32],
+    ) -> Self {
+        Self {
+            slices: Slices { params, grads, state, changes },
+            slots: MAX_STATE,
+            tag: Tag::default(),
+            settled: [0.0; MAX_SCALARS],
         }
+    }
+
+    /// Gives all of it to a sweep, tile by tile.
+    pub(crate) fn feed(&mut self, sweep: Sweep<'_>) {
+        for tile in tiles(&(0..self.len())) {
+            sweep(&mut [self.part(tile)]);
+        }
+    }
+
+    /// Some of its elements.
+    fn part(&mut self, range: ops::Range<usize>) -> Tensor<'_> {
+        let Slices { params, grads, state, .. } = &mut self.slices;
+        let state = state.each_mut().map(|slice| slice.get_mut(range.clone()).unwrap_or_default());
+        Tensor::tile(&mut params[range.clone()], &grads[range], state, &mut [])
+    }
+
+    /// The first `N` slots: the state slices that are as long as the parameters, then `outputs`.
+    #[inline(always)]
+    pub(crate) fn with_outputs<'b, const N: usize>(
+        &'b mut self,
+        long: usize,
+        outputs: &'b mut [Buffer],
+    ) -> Slices<'b, N> {
+        let len = self.len();
+        let Slices { params, grads, state, .. } = &mut self.slices;
+        let long = state.iter_mut().take(long).map(|slice| &mut **slice);
+        let mut slots = long.chain(outputs.iter_mut().map(|output| &mut output[..len]));
+        let state = array::from_fn(|_| slots.next().unwrap_or_default());
+        Slices { params, grads, state, changes: &mut [] }
     }
 
     /// Whether a rule that asks for this state can step these slices.
@@ -190,6 +225,44 @@ impl<'a> Tensor<'a> {
         check_length("grads", self.len(), self.slices.grads.len())?;
         layout.check_lengths(self.len(), self.slices.state.iter().map(|slice| slice.len()))
     }
+}
+
+impl Tagged for Tensor<'_> {
+    fn tag(&self) -> Tag {
+        self.tag
+    }
+}
+
+impl Whole for Tensor<'_> {
+    fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS] {
+        read_scalars(self.scalars(count))
+    }
+
+    fn write_scalars(&mut self, count: usize, scalars: [f32; MAX_SCALARS]) {
+        self.scalars(count).zip(scalars).for_each(|(held, scalar)| *held = scalar);
+        self.settled = scalars;
+    }
+
+    fn factor(&self) -> f32 {
+        1.0
+    }
+
+    fn is_left_out(&self) -> bool {
+        false
+    }
+}
+
+/// What the last `count` state slices hold.
+pub(crate) fn scalars<'s>(state: &'s mut [&mut [f32]], count: usize) -> impl Iterator<Item = &'s mut f32> {
+    let long = state.len().saturating_sub(count);
+    state[long..].iter_mut().flat_map(|slice| slice.first_mut())
+}
+
+/// As many as there are, then zeros.
+pub(crate) fn read_scalars<'s>(held: impl Iterator<Item = &'s mut f32>) -> [f32; MAX_SCALARS] {
+    let mut scalars = [0.0; MAX_SCALARS];
+    scalars.iter_mut().zip(held).for_each(|(scalar, held)| *scalar = *held);
+    scalars
 }
 
 fn check_length(slice: &'static str, expected: usize, found: usize) -> Result<(), Error> {
@@ -205,6 +278,10 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// For tensors whose state an optimizer keeps.
+    #[cfg(feature = "alloc")]
+    pub(crate) const KEPT_ELSEWHERE: Self = Self { rule: "the optimizer", names: &[], slices: 0 };
+
     pub(crate) fn of<R: Rule>(rule: &R) -> Self {
         let names = rule.state();
         Self { rule: rule.name(), names, slices: names.len().saturating_sub(rule.scalars()) }

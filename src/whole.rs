@@ -1,16 +1,19 @@
 //! The pass before the step, for rules that must know something of whole tensors: sums over all elements, the same bits
 //! whatever the instructions and the threads.
 
-use core::array;
+use core::{array, fmt};
 
 use crate::{
-    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule, Tensor,
+    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule,
     backend::Vectorized,
+    blocks::Blocks,
+    exact::ExactSum,
     lane::Isa,
     math::sqrt,
-    run::{Program, for_each_group},
+    run::{Feed, Program, Sweep, Tagged, for_each_group},
     sweep::sweep,
     tensor::Slices,
+    tile::TILE,
 };
 
 /// The most numbers that a tensor carries beside its slices.
@@ -19,17 +22,8 @@ pub(crate) const MAX_SCALARS: usize = 4;
 /// The most sums that a rule may ask for.
 const MAX_SUMS: usize = 4;
 
-/// As many sums as a rule asked for, then zeros.
-pub type Sums = [f64; MAX_SUMS];
-
 /// The most values that a measuring kernel puts out beside its state.
 pub(crate) const MAX_OUTPUTS: usize = 2;
-
-/// Elements that are summed up by themselves: blocks count from the tensor's start.
-pub(crate) const BLOCK: usize = 4096;
-
-/// Running sums within a block, so that they can be vectorised.
-const LANES: usize = 16;
 
 /// What is added up over the elements of a tensor, in `f64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +62,32 @@ pub enum Scope {
     Together,
 }
 
-/// Measures all tensors whose rule asks for it, and settles their scalars.
-pub(crate) fn measure(backend: Backend, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+/// A tensor, as far as it can be measured.
+pub(crate) trait Whole: Tagged {
+    /// The last `count` state slices, of one element each.
+    fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS];
+
+    /// Puts them back, and keeps them for the step.
+    fn write_scalars(&mut self, count: usize, scalars: [f32; MAX_SCALARS]);
+
+    /// What its gradients are multiplied with before the rule sees them.
+    fn factor(&self) -> f32;
+
+    /// Whether it is not to be stepped.
+    fn is_left_out(&self) -> bool;
+}
+
+/// Measures all tensors whose rule asks for it, and settles their scalars. `feed` gives all elements of a tensor, in tiles.
+pub(crate) fn measure<T: Whole>(
+    backend: Backend,
+    program: &impl Program,
+    tensors: &mut [T],
+    feed: impl Fn(&mut T, Sweep<'_>),
+) {
     for_each_group(program, tensors, |rule, step, group| match rule.scope() {
         _ if rule.scalars() == 0 => {}
-        Scope::Tensor => group.chunks_mut(1).for_each(|tensor| settle(backend, rule, step, tensor)),
-        Scope::Together => settle(backend, rule, step, group),
+        Scope::Tensor => group.chunks_mut(1).for_each(|tensor| settle(backend, rule, step, tensor, &feed)),
+        Scope::Together => settle(backend, rule, step, group, &feed),
     });
 }
 
@@ -97,45 +111,121 @@ impl<const N: usize> Kernel<N> for Gradient {
 }
 
 /// Takes the scalars of the first tensor, changes them by the sums over all, and gives them to all.
-fn settle<R: Rule>(backend: Backend, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) {
-    let Some(mut scalars) = tensors.first_mut().map(|tensor| tensor.read_scalars(rule.scalars())) else {
+fn settle<R: Rule, T: Whole>(
+    backend: Backend,
+    rule: &R,
+    step: u64,
+    tensors: &mut [T],
+    feed: &impl Fn(&mut T, Sweep<'_>),
+) {
+    let mut taken = tensors.iter_mut().filter(|tensor| !tensor.is_left_out());
+    let Some(mut scalars) = taken.next().map(|tensor| tensor.read_scalars(rule.scalars())) else {
         return;
     };
     let known = &mut scalars[..rule.scalars().min(MAX_SCALARS)];
-    let mut sums = [0.0; MAX_SUMS];
-    for tensor in &mut *tensors {
-        let long = rule.state().len().saturating_sub(rule.scalars());
-        let measuring = Measuring { backend, prepare: rule.prepare(), sums: rule.sums(), long, tensor };
-        let of_tensor = rule.measure(step, known, measuring).unwrap_or_default();
-        for (sum, of_tensor) in sums.iter_mut().zip(of_tensor) {
-            *sum += of_tensor;
-        }
+    let mut sums = [ExactSum::default(); MAX_SUMS];
+    for tensor in tensors.iter_mut().filter(|tensor| !tensor.is_left_out()) {
+        let of_tensor = measure_tensor(backend, rule, step, known, tensor, feed);
+        sums.iter_mut().zip(&of_tensor).for_each(|(sum, of_tensor)| sum.merge(of_tensor));
     }
+    let sums = sums.map(|sum| sum.total());
     rule.settle(step, &sums[..rule.sums().len().min(MAX_SUMS)], known);
-    for tensor in tensors {
+    for tensor in tensors.iter_mut().filter(|tensor| !tensor.is_left_out()) {
         tensor.write_scalars(rule.scalars(), scalars);
     }
 }
 
-/// The visitor that runs a measuring kernel over a tensor.
-#[derive(Debug)]
-pub struct Measuring<'a, 'b> {
+fn measure_tensor<R: Rule, T: Whole>(
     backend: Backend,
-    prepare: Prepare,
-    sums: &'static [Sum],
-    /// How many state slices are no scalars.
-    long: usize,
-    tensor: &'a mut Tensor<'b>,
+    rule: &R,
+    step: u64,
+    scalars: &[f32],
+    tensor: &mut T,
+    feed: &impl Fn(&mut T, Sweep<'_>),
+) -> [ExactSum; MAX_SUMS] {
+    let mut blocks = array::from_fn(|_| Blocks::new());
+    let Prepare { scale, shrink } = rule.prepare();
+    let measuring = Measuring {
+        backend,
+        prepare: Prepare { scale: scale * tensor.factor(), shrink },
+        long: rule.state().len().saturating_sub(rule.scalars()),
+        sums: rule.sums(),
+        blocks: &mut blocks,
+        feed: &mut |sweep| feed(tensor, sweep),
+    };
+    rule.measure(step, scalars, measuring);
+    blocks.map(|blocks| {
+        let [sum] = blocks.finish();
+        sum
+    })
 }
 
-impl KernelVisitor for Measuring<'_, '_> {
-    type Output = Sums;
+/// The visitor that runs a measuring kernel over a tensor.
+pub struct Measuring<'f> {
+    backend: Backend,
+    prepare: Prepare,
+    /// How many state slices are no scalars.
+    long: usize,
+    sums: &'static [Sum],
+    blocks: &'f mut [Blocks<1>; MAX_SUMS],
+    feed: Feed<'f>,
+}
 
-    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Sums {
-        let Prepare { scale, shrink } = self.prepare;
-        let kernel = Seen { kernel, scale, mixed: shrink.mixed() };
-        self.backend.run(Blocks { kernel, sums: self.sums, long: self.long, tensor: self.tensor })
+impl fmt::Debug for Measuring<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measuring").field("sums", &self.sums).finish_non_exhaustive()
     }
+}
+
+impl KernelVisitor for Measuring<'_> {
+    type Output = ();
+
+    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
+        let Self { backend, prepare: Prepare { scale, shrink }, long, sums, blocks, feed } = self;
+        let kernel = Seen { kernel, scale, mixed: shrink.mixed() };
+        let mut outputs = [[0.0; TILE]; MAX_OUTPUTS];
+        feed(&mut |tensors| {
+            for tensor in tensors {
+                let slices = tensor.with_outputs(long, &mut outputs);
+                backend.run(Tile { kernel, sums, blocks, slices });
+            }
+        });
+    }
+}
+
+struct Tile<'t, K, const N: usize> {
+    kernel: K,
+    sums: &'static [Sum],
+    blocks: &'t mut [Blocks<1>; MAX_SUMS],
+    slices: Slices<'t, N>,
+}
+
+impl<K: Kernel<N>, const N: usize> Vectorized for Tile<'_, K, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Slices { params, grads, mut state, .. } = self.slices;
+        let lent = state.each_mut().map(|slice| &mut **slice);
+        sweep(isa, self.kernel, Slices { params, grads, state: lent, changes: &mut [] });
+        for (blocks, sum) in self.blocks.iter_mut().zip(self.sums) {
+            if let Some(values) = state.get(sum.slot) {
+                add(blocks, values, sum.term);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add(blocks: &mut Blocks<1>, values: &[f32], term: Term) {
+    blocks.push(values.len(), |i| {
+        let value = f64::from(values[i]);
+        [match term {
+            Term::Value => value,
+            Term::Magnitude => value.abs(),
+            Term::Square => value * value,
+        }]
+    });
 }
 
 /// A measuring kernel sees the gradient and the parameter that the rule will see. It leaves the parameter as it is.
@@ -155,117 +245,11 @@ impl<K: Kernel<N>, const N: usize> Kernel<N> for Seen<K> {
     }
 }
 
-struct Blocks<'a, 'b, K, const N: usize> {
-    kernel: K,
-    sums: &'static [Sum],
-    /// How many state slices are no scalars.
-    long: usize,
-    tensor: &'a mut Tensor<'b>,
-}
-
-impl<K: Kernel<N>, const N: usize> Vectorized for Blocks<'_, '_, K, N> {
-    type Output = Sums;
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) -> Sums {
-        let mut trees: [Tree; MAX_SUMS] = array::from_fn(|_| Tree::default());
-        let mut scratch = [[0.0; BLOCK]; MAX_OUTPUTS];
-        for start in (0..self.tensor.len()).step_by(BLOCK) {
-            let Slices { params, grads, mut state } = self.tensor.block::<N>(start, self.long, &mut scratch);
-            let slices = Slices { params, grads, state: state.each_mut().map(|slice| &mut **slice) };
-            sweep(isa, self.kernel, slices);
-            for (tree, sum) in trees.iter_mut().zip(self.sums) {
-                tree.push(state.get(sum.slot).map_or(0.0, |values| sum_block(values, sum.term)));
-            }
-        }
-        trees.map(|tree| tree.total())
-    }
-}
-
-#[inline(always)]
-fn sum_block(values: &[f32], term: Term) -> f64 {
-    let mut lanes = [0.0; LANES];
-    for chunk in values.chunks(LANES) {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            let value = f64::from(value);
-            *lane += match term {
-                Term::Value => value,
-                Term::Magnitude => value.abs(),
-                Term::Square => value * value,
-            };
-        }
-    }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-    }
-    lanes[0]
-}
-
-/// Adds up numbers in pairs, pairs of pairs and so on, as they come: entry `i` holds a sum of 2^i numbers where bit `i` of
-/// the count is set.
-struct Tree {
-    sums: [f64; 48],
-    count: u64,
-}
-
-impl Default for Tree {
-    fn default() -> Self {
-        Self { sums: [0.0; 48], count: 0 }
-    }
-}
-
-impl Tree {
-    fn push(&mut self, mut sum: f64) {
-        let full = self.count.trailing_ones() as usize;
-        for lower in self.sums.iter().take(full) {
-            sum += lower;
-        }
-        if let Some(place) = self.sums.get_mut(full) {
-            *place = sum;
-        }
-        self.count += 1;
-    }
-
-    fn total(&self) -> f64 {
-        let set = |(i, sum): (usize, &f64)| if self.count >> i & 1 == 1 { *sum } else { 0.0 };
-        self.sums.iter().enumerate().map(set).sum()
-    }
-}
-
 /// How much larger a tensor's parameters are than its update, both as sums of squares; 1 where there is nothing to compare.
 pub(crate) fn trust_ratio(params: f64, update: f64, coefficient: f64, eps: f64) -> f32 {
     if params == 0.0 || update == 0.0 {
         1.0
     } else {
         (coefficient * sqrt(params) / (sqrt(update) + eps)) as f32
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tree_adds_what_it_is_given() {
-        for n in 0..200u32 {
-            let mut tree = Tree::default();
-            (1..=n).for_each(|i| tree.push(i.into()));
-            assert_eq!(tree.total(), f64::from(n * (n + 1) / 2));
-        }
-    }
-
-    #[test]
-    fn a_block_of_any_length() {
-        let all: [f32; 100] = array::from_fn(|i| i as f32 - 50.0);
-        for values in (0..=100).map(|len| &all[..len]) {
-            let exact = |term: fn(f64) -> f64| values.iter().map(|&x| term(x.into())).sum::<f64>();
-            assert_eq!(sum_block(values, Term::Value), exact(|x| x));
-            assert_eq!(sum_block(values, Term::Magnitude), exact(f64::abs));
-            assert_eq!(sum_block(values, Term::Square), exact(|x| x * x));
-        }
     }
 }

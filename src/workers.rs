@@ -8,6 +8,9 @@ use crate::{
     whole::measure,
 };
 
+#[cfg(feature = "std")]
+use crate::share::{Part, Share, share, total_bytes};
+
 /// Below this many bytes of traffic a step is not shared. Measured with `cargo bench --bench ratios`, see
 /// README: the fork and the wake-up of a second thread cost some 10 us from outside rayon's pool.
 const SERIAL_BELOW: usize = 1 << 20;
@@ -35,8 +38,8 @@ pub struct Workers<J = Serial> {
         not(feature = "std"),
         expect(dead_code, reason = "without `std` there is no one to share with")
     )]
-    join: J,
-    backend: Backend,
+    pub(crate) join: J,
+    pub(crate) backend: Backend,
     #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "as above"))]
     serial_below: usize,
 }
@@ -114,14 +117,23 @@ impl<J: Join> Workers<J> {
         Ok(())
     }
 
+    /// Whether a step of these tensors is worth a fork.
+    #[cfg(feature = "std")]
+    pub(crate) fn shares<T: Share>(&self, tensors: &[T]) -> bool {
+        self.join.threads() > 1 && total_bytes(tensors) >= self.serial_below
+    }
+
     /// Steps tensors that have been checked.
     pub(crate) fn run(&self, program: &impl Program, tensors: &mut [Tensor<'_>]) {
         if program.measures() {
-            measure(self.backend, program, tensors);
+            measure(self.backend, program, tensors, Tensor::feed);
         }
         #[cfg(feature = "std")]
-        if self.join.threads() > 1 && crate::share::total_bytes(tensors) >= self.serial_below {
-            return crate::share::share(self.backend, &self.join, program, tensors);
+        if self.shares(tensors) {
+            return share(&self.join, tensors, |part| match part {
+                Part::Whole(tensors) => run(self.backend, program, tensors),
+                Part::Range(mut range) => run(self.backend, program, core::slice::from_mut(&mut range)),
+            });
         }
         run(self.backend, program, tensors);
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gradstep::{KernelVisitor, Measuring, Prepare, Rule, Run, Scope, Sum, Sums};
+use gradstep::{KernelVisitor, Measuring, Prepare, Rule, Run, Scope, Sum};
 
 /// The rule within, with a clock around each step, and around the pass before it that some rules have.
 #[derive(Clone, Copy)]
@@ -64,11 +64,11 @@ impl<R: Rule> Rule for Timed<'_, R> {
         self.rule.with_kernel(step, visitor)
     }
 
-    fn run(&self, step: u64, scalars: &[f32], run: Run<'_, '_>) {
+    fn run(&self, step: u64, scalars: &[f32], run: Run<'_>) {
         self.timed(step, || self.rule.run(step, scalars, run));
     }
 
-    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_, '_>) -> Option<Sums> {
+    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_>) {
         self.timed(step, || self.rule.measure(step, scalars, measuring))
     }
 }

@@ -1,0 +1,129 @@
+//! 16-bit floats: how a slice of them becomes `f32` and back. Plain integer arithmetic on the bits, without branches, so
+//! that the compiler makes lanes of it under whatever instructions are switched on where it is inlined.
+
+/// A 16-bit floating-point format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The upper half of an `f32`: 8 bits of exponent, 7 of fraction.
+    Bf16,
+    /// IEEE 754 binary16: 5 bits of exponent, 10 of fraction.
+    F16,
+}
+
+impl Format {
+    /// Exact. A NaN becomes a quiet one with the same payload.
+    #[inline(always)]
+    pub(crate) fn decode(self, from: &[u16], to: &mut [f32]) {
+        let pairs = to.iter_mut().zip(from);
+        match self {
+            Self::Bf16 => pairs.for_each(|(to, &from)| *to = bf16_to_f32(from)),
+            Self::F16 => pairs.for_each(|(to, &from)| *to = f16_to_f32(from)),
+        }
+    }
+
+    /// Rounds to nearest even. What is too large becomes infinite; a NaN stays one, quiet, with the payload's upper bits.
+    #[inline(always)]
+    pub(crate) fn encode(self, from: &[f32], to: &mut [u16]) {
+        let pairs = to.iter_mut().zip(from);
+        match self {
+            Self::Bf16 => pairs.for_each(|(to, &from)| *to = bf16_from_f32(from)),
+            Self::F16 => pairs.for_each(|(to, &from)| *to = f16_from_f32(from)),
+        }
+    }
+}
+
+const INFINITY: u32 = 0x7f80_0000;
+const MAGNITUDE: u32 = 0x7fff_ffff;
+
+#[inline(always)]
+fn bf16_to_f32(half: u16) -> f32 {
+    let bits = u32::from(half) << 16;
+    let quiet = if bits & MAGNITUDE > INFINITY { 1 << 22 } else { 0 };
+    f32::from_bits(bits | quiet)
+}
+
+#[inline(always)]
+fn bf16_from_f32(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let even = bits >> 16 & 1;
+    let rounded = bits.wrapping_add(0x7fff + even) >> 16;
+    let nan = bits >> 16 | 1 << 6;
+    (if bits & MAGNITUDE > INFINITY { nan } else { rounded }) as u16
+}
+
+/// The exponents of `f32` and binary16 differ by this much.
+const REBIAS: u32 = (127 - 15) << 23;
+
+/// 2^-14, the least normal number of binary16, as the bits of an `f32`.
+const LEAST_NORMAL: u32 = REBIAS + (1 << 23);
+
+#[inline(always)]
+fn f16_to_f32(half: u16) -> f32 {
+    let sign = u32::from(half & 0x8000) << 16;
+    let shifted = u32::from(half & 0x7fff) << 13;
+    // A subnormal has no leading one: give it one, and take it off again as a number.
+    let subnormal = (f32::from_bits(shifted + LEAST_NORMAL) - f32::from_bits(LEAST_NORMAL)).to_bits();
+    let special = shifted | INFINITY | if shifted > 0x0f80_0000 { 1 << 22 } else { 0 };
+    let finite = if shifted < 1 << 23 { subnormal } else { shifted + REBIAS };
+    f32::from_bits(sign | if shifted >= 0x0f80_0000 { special } else { finite })
+}
+
+#[inline(always)]
+fn f16_from_f32(x: f32) -> u16 {
+    let sign = x.to_bits() >> 16 & 0x8000;
+    let bits = x.to_bits() & MAGNITUDE;
+    // Adding 1/2 brings the lowest bit of a subnormal, 2^-24, to the end of the mantissa, and so has it rounded.
+    let subnormal = (f32::from_bits(bits) + 0.5).to_bits().wrapping_sub(0.5_f32.to_bits());
+    let even = bits >> 13 & 1;
+    let normal = bits.wrapping_sub(REBIAS).wrapping_add(0xfff + even) >> 13;
+    let finite = if bits < LEAST_NORMAL { subnormal } else { normal };
+    let nan = 0x7e00 | (bits >> 13 & 0x3ff);
+    let special = if bits > INFINITY { nan } else { 0x7c00 };
+    // From 65536 on, where rounding up does not lead to infinity of itself.
+    (sign | if bits >= 0x4780_0000 { special } else { finite }) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use half::{bf16, f16};
+
+    fn check_from(bits: u32) {
+        let x = f32::from_bits(bits);
+        assert_eq!(bf16_from_f32(x), bf16::from_f32(x).to_bits(), "bf16 from {bits:#x}");
+        assert_eq!(f16_from_f32(x), f16::from_f32_const(x).to_bits(), "f16 from {bits:#x}");
+    }
+
+    #[test]
+    fn decoding_agrees_with_half() {
+        for bits in 0..=u16::MAX {
+            assert_eq!(
+                bf16_to_f32(bits).to_bits(),
+                bf16::from_bits(bits).to_f32().to_bits(),
+                "bf16 {bits:#x}"
+            );
+            assert_eq!(
+                f16_to_f32(bits).to_bits(),
+                f16::from_bits(bits).to_f32_const().to_bits(),
+                "f16 {bits:#x}"
+            );
+        }
+    }
+
+    /// Every exponent, with the fractions around which rounding turns.
+    #[test]
+    fn encoding_agrees_with_half() {
+        for upper in 0..=u16::MAX {
+            for lower in [0, 1, 0xfff, 0x1000, 0x1001, 0x1fff, 0x2000, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                check_from(u32::from(upper) << 16 | lower);
+            }
+        }
+    }
+
+    /// All 2^32 inputs. `cargo test --release --lib -- --ignored every_input`
+    #[test]
+    #[ignore = "takes minutes without optimisation"]
+    fn every_input_agrees_with_half() {
+        (0..=u32::MAX).for_each(check_from);
+    }
+}

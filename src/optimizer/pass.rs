@@ -1,0 +1,112 @@
+//! A step of an [`Optimizer`] with everything else that a pass asks for.
+
+use alloc::vec::Vec;
+
+use wide::bytemuck;
+
+use super::{Entry, Groups, Optimizer, ParamId, recycle};
+use crate::{
+    Error, Join, Pass, PassReport, PassTensor, Rule, Workers,
+    error::Name,
+    pass::check_tensor,
+    run::Tagged,
+    tensor::{Layout, Tag},
+};
+
+/// A registered parameter in one pass.
+#[derive(Debug)]
+pub struct PassParam<'a> {
+    /// Which.
+    pub id: ParamId,
+    /// Its values and its gradient, without state, which the optimizer keeps.
+    pub tensor: PassTensor<'a>,
+}
+
+impl<R: Rule> Optimizer<R> {
+    /// [`step`](Self::step) with everything else that `pass` asks for.
+    ///
+    /// Parameters that are not in the list are skipped, as are those that the pass leaves out; their counters stay. What
+    /// the pass found is told by each parameter's `tensor`. The list is sorted in place by registration. After the first
+    /// pass over a model nothing is allocated.
+    ///
+    /// ```
+    /// use gradstep::{AnyRule, NonFinite, Optimizer, Pass, PassParam, PassTensor, Workers};
+    ///
+    /// let mut optimizer = Optimizer::new(AnyRule::named("adamw")?)?;
+    /// let id = optimizer.register("weight", 3)?;
+    /// let pass = Pass::new().check(NonFinite::Refuse).clip_global_norm(1.0)?;
+    /// let (mut params, grads) = ([1.0_f32, 2.0, 3.0], [f32::INFINITY, 0.0, 0.0]);
+    /// let tensor = PassTensor::new(&mut params[..], &grads[..], [])?;
+    /// let report = optimizer.step_pass(&Workers::rayon(), &pass, &mut [PassParam { id, tensor }])?;
+    /// assert!(report.refused);
+    /// assert_eq!(optimizer.saved("weight")?.step, 0);
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`step`](Self::step) and [`Workers::step_pass`]; nothing has changed then.
+    pub fn step_pass<J: Join>(
+        &mut self,
+        workers: &Workers<J>,
+        pass: &Pass,
+        params: &mut [PassParam<'_>],
+    ) -> Result<PassReport, Error> {
+        params.sort_unstable_by_key(|param| param.id);
+        self.check_pass(pass, params)?;
+        let mut tensors = recycle(core::mem::take(&mut self.pass_tensors));
+        collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
+        // The groups one after the other, as `step` has them.
+        tensors.sort_unstable_by_key(Tagged::tag);
+        tensors.iter_mut().for_each(|tensor| tensor.begin(pass));
+        let report = workers.run_pass(pass, &Groups(&self.groups), &mut tensors);
+
+        self.outcomes.clear();
+        self.outcomes.extend(tensors.iter().map(PassTensor::outcome));
+        self.pass_tensors = recycle(tensors);
+        for outcome in &self.outcomes {
+            let param = &mut params[outcome.place];
+            self.entries[param.id.0].step += u64::from(!outcome.skipped);
+            param.tensor.take_over(outcome);
+        }
+        Ok(PassReport { skipped: self.entries.len() - report.stepped, ..report })
+    }
+
+    /// `params` are sorted.
+    fn check_pass(&self, pass: &Pass, params: &[PassParam<'_>]) -> Result<(), Error> {
+        for (place, param) in params.iter().enumerate() {
+            let entry = self.entry(param.id)?;
+            let name = Name::of(&entry.name);
+            if place > 0 && params[place - 1].id == param.id {
+                return Err(Error::PassedTwice { name });
+            }
+            let found = param.tensor.len();
+            if found != entry.len {
+                return Err(Error::TensorLength {
+                    tensor: name,
+                    slice: "params",
+                    expected: entry.len,
+                    found,
+                });
+            }
+            check_tensor(pass, &Layout::KEPT_ELSEWHERE, &param.tensor, || name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Joins parameters with their state. `params` are sorted, as the arena is.
+fn collect<'a>(
+    entries: &[Entry],
+    mut arena: &'a mut [f32],
+    params: &'a mut [PassParam<'_>],
+    tensors: &mut Vec<PassTensor<'a>>,
+) {
+    let mut at = 0;
+    for (place, PassParam { id, tensor }) in params.iter_mut().enumerate() {
+        let entry = &entries[id.0];
+        let block = entry.take_block(&mut arena, &mut at);
+        let tag = Tag { group: entry.group, step: entry.step + 1 };
+        // A rule with more slices than a tensor holds was refused when its group was made.
+        tensors.extend(tensor.with_state(entry.slices_mut(block), tag, place));
+    }
+}

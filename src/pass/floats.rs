@@ -1,0 +1,181 @@
+//! Slices of floats in the formats that a pass understands.
+
+use core::ops;
+
+use crate::Format;
+
+/// Floats to be read, in one of the formats that a pass understands.
+#[derive(Clone, Copy, Debug)]
+pub enum Floats<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// The bits of 16-bit floats.
+    Half(Format, &'a [u16]),
+}
+
+/// Floats to be read and written.
+#[derive(Debug)]
+pub enum FloatsMut<'a> {
+    /// Single precision.
+    F32(&'a mut [f32]),
+    /// The bits of 16-bit floats.
+    Half(Format, &'a mut [u16]),
+}
+
+/// Gradients: those that are given as mutable can be zeroed.
+#[derive(Debug)]
+pub enum Grads<'a> {
+    /// To be read only.
+    Read(Floats<'a>),
+    /// To be read, and zeroed where the pass asks for it.
+    Write(FloatsMut<'a>),
+}
+
+impl<'a> From<&'a [f32]> for Floats<'a> {
+    fn from(floats: &'a [f32]) -> Self {
+        Self::F32(floats)
+    }
+}
+
+impl<'a> From<&'a mut [f32]> for FloatsMut<'a> {
+    fn from(floats: &'a mut [f32]) -> Self {
+        Self::F32(floats)
+    }
+}
+
+impl<'a, T> From<&'a [T]> for Grads<'a>
+where
+    Floats<'a>: From<&'a [T]>,
+{
+    fn from(floats: &'a [T]) -> Self {
+        Self::Read(floats.into())
+    }
+}
+
+impl<'a, T> From<&'a mut [T]> for Grads<'a>
+where
+    FloatsMut<'a>: From<&'a mut [T]>,
+{
+    fn from(floats: &'a mut [T]) -> Self {
+        Self::Write(floats.into())
+    }
+}
+
+macro_rules! halves {
+    ($($half:ident is $Format:ident),*) => {$(
+        #[cfg(feature = "half")]
+        impl<'a> From<&'a [half::$half]> for Floats<'a> {
+            fn from(halves: &'a [half::$half]) -> Self {
+                use half::slice::HalfFloatSliceExt;
+                Self::Half(Format::$Format, halves.reinterpret_cast())
+            }
+        }
+
+        #[cfg(feature = "half")]
+        impl<'a> From<&'a mut [half::$half]> for FloatsMut<'a> {
+            fn from(halves: &'a mut [half::$half]) -> Self {
+                use half::slice::HalfFloatSliceExt;
+                Self::Half(Format::$Format, halves.reinterpret_cast_mut())
+            }
+        }
+    )*};
+}
+halves!(bf16 is Bf16, f16 is F16);
+
+impl Floats<'_> {
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(floats) => floats.len(),
+            Self::Half(_, bits) => bits.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A part of them, in single precision.
+    #[inline(always)]
+    pub(super) fn decode(&self, from: usize, to: &mut [f32]) {
+        match self {
+            Self::F32(floats) => to.copy_from_slice(&floats[from..from + to.len()]),
+            Self::Half(format, bits) => format.decode(&bits[from..from + to.len()], to),
+        }
+    }
+}
+
+impl FloatsMut<'_> {
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_floats().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn as_floats(&self) -> Floats<'_> {
+        match self {
+            Self::F32(floats) => Floats::F32(floats),
+            Self::Half(format, bits) => Floats::Half(*format, bits),
+        }
+    }
+
+    pub(super) fn reborrow(&mut self) -> FloatsMut<'_> {
+        match self {
+            Self::F32(floats) => FloatsMut::F32(floats),
+            Self::Half(format, bits) => FloatsMut::Half(*format, bits),
+        }
+    }
+
+    /// Puts these floats in, from `at` on.
+    #[inline(always)]
+    pub(super) fn encode(&mut self, at: usize, from: &[f32]) {
+        match self {
+            Self::F32(floats) => floats[at..at + from.len()].copy_from_slice(from),
+            Self::Half(format, bits) => format.encode(from, &mut bits[at..at + from.len()]),
+        }
+    }
+
+    pub(super) fn zero(&mut self, range: ops::Range<usize>) {
+        match self {
+            Self::F32(floats) => floats[range].fill(0.0),
+            Self::Half(_, bits) => bits[range].fill(0),
+        }
+    }
+}
+
+impl Grads<'_> {
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_floats().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn as_floats(&self) -> Floats<'_> {
+        match self {
+            Self::Read(floats) => *floats,
+            Self::Write(floats) => floats.as_floats(),
+        }
+    }
+
+    pub(super) fn reborrow(&mut self) -> Grads<'_> {
+        match self {
+            Self::Read(floats) => Grads::Read(*floats),
+            Self::Write(floats) => Grads::Write(floats.reborrow()),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! From the gradient as it is given to the gradient that the rule sees, tile by tile.
+
+use core::ops;
+
+use super::{Clip, Floats, GradSums, Pass, tensor::View, tile::Scratch};
+use crate::{
+    Backend,
+    backend::Vectorized,
+    blocks::Blocks,
+    lane::Isa,
+    math::sqrt,
+    tile::{Buffer, TILE, tiles},
+};
+
+/// How a gradient becomes what the rule sees, but for the factor of clipping by norm.
+#[derive(Clone, Copy)]
+pub(super) struct Preparation {
+    pub(super) backend: Backend,
+    pub(super) unscale: f32,
+    clip_value: f32,
+    centralize: bool,
+    /// The ratio and the least norm of adaptive clipping.
+    adaptive: Option<(f64, f64)>,
+}
+
+/// Elements that some parts of a pass treat as one: a row, or a whole range where nothing goes by rows.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    pub(super) range: ops::Range<usize>,
+    /// What is taken off each gradient.
+    mean: f32,
+    /// What adaptive clipping multiplies each gradient with.
+    factor: f32,
+}
+
+impl Preparation {
+    pub(super) fn of(pass: &Pass, backend: Backend) -> Self {
+        Self {
+            backend,
+            unscale: pass.unscale(),
+            clip_value: pass.clip_value.unwrap_or(f32::INFINITY),
+            centralize: pass.centralize,
+            adaptive: match pass.clip {
+                Clip::Adaptive { ratio, eps } => Some((ratio, eps)),
+                _ => None,
+            },
+        }
+    }
+
+    /// The same without adaptive clipping, for the norms before it.
+    pub(super) fn before_clipping(pass: &Pass, backend: Backend) -> Self {
+        Self { adaptive: None, ..Self::of(pass, backend) }
+    }
+
+    /// The gradient where it lies, if all that is to be done to it is a multiplication, which the rule's loop does.
+    pub(super) fn in_place<'v>(&self, view: &'v View<'_>) -> Option<&'v [f32]> {
+        let by_rows = self.adaptive.is_some() || self.centralize && view.row_len > 0;
+        let plain = self.clip_value == f32::INFINITY && !by_rows && view.more_grads.is_empty();
+        match view.grads.as_floats() {
+            Floats::F32(grads) if plain => Some(grads),
+            _ => None,
+        }
+    }
+
+    /// The unit that begins at `at`.
+    pub(super) fn unit(&self, view: &View<'_>, at: usize, scratch: &mut Scratch) -> Unit {
+        let row_len = if view.row_len == 0 { view.params.len() } else { view.row_len };
+        let end = at.saturating_add(row_len).min(view.params.len());
+        let mut unit = Unit { range: at..end, mean: 0.0, factor: 1.0 };
+        if self.centralize && view.row_len > 0 {
+            unit.mean = self.mean(view, &unit.range, scratch);
+        }
+        if let Some((ratio, eps)) = self.adaptive {
+            let grads = self.grad_norm(view, &unit, scratch);
+            let max = ratio * param_norm(self.backend, view, &unit.range, scratch).max(eps);
+            // A NaN stays one.
+            unit.factor = if grads <= max { 1.0 } else { (max / grads) as f32 };
+        }
+        unit
+    }
+
+    fn mean(&self, view: &View<'_>, range: &ops::Range<usize>, scratch: &mut Scratch) -> f32 {
+        let mut blocks = Blocks::new();
+        for tile in tiles(range) {
+            let floats = self.gather(view, tile, &mut scratch.grads);
+            self.backend.run(Add { blocks: &mut blocks, floats });
+        }
+        let [sum] = blocks.finish();
+        (sum.total() / range.len() as f64) as f32
+    }
+
+    fn grad_norm(&self, view: &View<'_>, unit: &Unit, scratch: &mut Scratch) -> f64 {
+        let mut blocks = Blocks::new();
+        for tile in tiles(&unit.range) {
+            let floats = self.prepare(view, tile, unit, &mut scratch.grads);
+            self.backend.run(Square { blocks: &mut blocks, floats, scale: 1.0 });
+        }
+        norm(blocks)
+    }
+
+    /// The gradients of a tile as the rule sees them, but for the factor of clipping by norm.
+    pub(super) fn prepare<'t>(
+        &self,
+        view: &View<'_>,
+        tile: ops::Range<usize>,
+        unit: &Unit,
+        to: &'t mut Buffer,
+    ) -> &'t mut [f32] {
+        let grads = self.gather(view, tile, to);
+        let (max, &Unit { mean, factor, .. }) = (self.clip_value, unit);
+        if mean != 0.0 || factor != 1.0 || max < f32::INFINITY {
+            self.backend.run(Bring { mean, max, factor, grads });
+        }
+        grads
+    }
+
+    /// The sum of the micro-batches, unscaled.
+    fn gather<'t>(&self, view: &View<'_>, tile: ops::Range<usize>, to: &'t mut Buffer) -> &'t mut [f32] {
+        let to = &mut to[..tile.len()];
+        self.backend.run(Gather {
+            first: view.grads.as_floats(),
+            from: tile.start,
+            more: view.more_grads,
+            more_from: view.start + tile.start,
+            unscale: self.unscale,
+            to,
+        });
+        to
+    }
+
+    /// What has to be known of a gradient before the step.
+    pub(super) fn measure(&self, view: &View<'_>, scratch: &mut Scratch) -> GradSums {
+        let mut blocks = Blocks::new();
+        let mut at = 0;
+        while at < view.params.len() {
+            let unit = self.unit(view, at, scratch);
+            at = unit.range.end;
+            for tile in tiles(&unit.range) {
+                let (floats, scale) = match self.in_place(view) {
+                    Some(grads) => (&grads[tile], self.unscale),
+                    None => (&*self.prepare(view, tile, &unit, &mut scratch.grads), 1.0),
+                };
+                self.backend.run(Square { blocks: &mut blocks, floats, scale });
+            }
+        }
+        let [squares] = blocks.finish();
+        let hidden = self.clip_value < f32::INFINITY;
+        let suspicious = hidden || !squares.total().is_finite();
+        let non_finite = if suspicious { self.count_non_finite(view, scratch) } else { 0 };
+        GradSums { squares, non_finite }
+    }
+
+    /// Before a mean spreads them, and clipping by value hides them.
+    fn count_non_finite(&self, view: &View<'_>, scratch: &mut Scratch) -> u64 {
+        let count = |tile| {
+            let grads = self.gather(view, tile, &mut scratch.grads);
+            grads.iter().filter(|g| !g.is_finite()).count() as u64
+        };
+        tiles(&(0..view.params.len())).map(count).sum()
+    }
+}
+
+/// The norm of the parameters in a range.
+pub(super) fn param_norm(
+    backend: Backend,
+    view: &View<'_>,
+    range: &ops::Range<usize>,
+    scratch: &mut Scratch,
+) -> f64 {
+    let mut blocks = Blocks::new();
+    for tile in tiles(range) {
+        let floats = &mut scratch.params[..tile.len()];
+        backend.run(Decode { from: view.params.as_floats(), at: tile.start, to: floats });
+        backend.run(Square { blocks: &mut blocks, floats, scale: 1.0 });
+    }
+    norm(blocks)
+}
+
+fn norm(blocks: Blocks<1>) -> f64 {
+    let [squares] = blocks.finish();
+    sqrt(squares.total())
+}
+
+struct Gather<'t> {
+    first: Floats<'t>,
+    from: usize,
+    more: &'t [Floats<'t>],
+    more_from: usize,
+    unscale: f32,
+    to: &'t mut [f32],
+}
+
+impl Vectorized for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        self.first.decode(self.from, self.to);
+        let mut next = [0.0; TILE];
+        let next = &mut next[..self.to.len()];
+        for grads in self.more {
+            grads.decode(self.more_from, next);
+            for (sum, next) in self.to.iter_mut().zip(&*next) {
+                *sum += next;
+            }
+        }
+        self.to.iter_mut().for_each(|g| *g *= self.unscale);
+    }
+}
+
+/// What is done to each gradient of a unit.
+struct Bring<'t> {
+    mean: f32,
+    max: f32,
+    factor: f32,
+    grads: &'t mut [f32],
+}
+
+impl Vectorized for Bring<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        for g in self.grads {
+            *g = clamp(*g - self.mean, -self.max, self.max) * self.factor;
+        }
+    }
+}
+
+/// A NaN stays.
+#[inline(always)]
+pub(super) fn clamp(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x < low { low } else { x };
+    if high < x { high } else { x }
+}
+
+/// Single precision of what may be 16 bits.
+pub(super) struct Decode<'t> {
+    pub(super) from: Floats<'t>,
+    pub(super) at: usize,
+    pub(super) to: &'t mut [f32],
+}
+
+impl Vectorized for Decode<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        self.from.decode(self.at, self.to);
+    }
+}
+
+/// Adds up the squares of floats.
+struct Square<'t> {
+    blocks: &'t mut Blocks<1>,
+    floats: &'t [f32],
+    scale: f32,
+}
+
+impl Vectorized for Square<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        let Self { blocks, floats, scale } = self;
+        blocks.push(floats.len(), |i| {
+            let x = f64::from(floats[i] * scale);
+            [x * x]
+        });
+    }
+}
+
+/// Adds up floats.
+struct Add<'t> {
+    blocks: &'t mut Blocks<1>,
+    floats: &'t [f32],
+}
+
+impl Vectorized for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        let Self { blocks, floats } = self;
+        blocks.push(floats.len(), |i| [floats[i].into()]);
+    }
+}

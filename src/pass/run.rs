@@ -1,0 +1,354 @@
+//! The phases of a pass: checks, what has to be known before the step, the decision, the step.
+
+use super::{
+    Clip, GradSums, Grads, NonFinite, Pass, PassTensor,
+    gradient::Preparation,
+    tensor::View,
+    tile::{Scratch, Work},
+};
+#[cfg(feature = "std")]
+use crate::share::{Part, share};
+use crate::{
+    Error, Join, Prepare, Rule, Workers,
+    error::Name,
+    run::{OneRule, Program, Run, Sweep, Tagged, check_rule},
+    tensor::{Layout, Tag, read_scalars, scalars},
+    whole::{MAX_SCALARS, Whole, measure},
+};
+
+/// What a pass did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PassReport {
+    /// Whether the whole step was refused: nothing has changed then.
+    pub refused: bool,
+    /// How many tensors were stepped.
+    pub stepped: usize,
+    /// How many were left as they were.
+    pub skipped: usize,
+    /// How many elements the stepped ones have together.
+    pub elements: usize,
+    /// How many elements of all gradients were found to be NaN or infinite; 0 unless the pass looked.
+    pub non_finite: u64,
+    /// The norm of all gradients that count, before they were clipped by norm; `None` where nothing asked for it.
+    pub grad_norm: Option<f64>,
+}
+
+impl<J: Join> Workers<J> {
+    /// One step of `rule` for all `tensors`, with everything else that `pass` asks for.
+    ///
+    /// Whatever the threads, the backend and the order of the tensors: the same bits.
+    ///
+    /// # Errors
+    /// As [`step_model`](Self::step_model), and [`Error::Rows`], [`Error::ShardOffset`] or [`Error::Pass`] where tensor and
+    /// pass do not fit; nothing has changed then. A step that the pass refuses is no error, but in the report.
+    pub fn step_pass<R: Rule>(
+        &self,
+        pass: &Pass,
+        rule: &R,
+        step: u64,
+        tensors: &mut [PassTensor<'_>],
+    ) -> Result<PassReport, Error> {
+        check_model(pass, rule, step, tensors)?;
+        Ok(self.run_pass(pass, &OneRule { rule, step }, tensors))
+    }
+
+    /// The first half of [`step_pass`](Self::step_pass), for tensors that are shards: finds each one's
+    /// [sums](PassTensor::sums), and changes nothing. Between the halves the sums of a tensor's shards are to be
+    /// [merged](GradSums::merge), and given to each of them.
+    ///
+    /// # Errors
+    /// As [`step_pass`](Self::step_pass).
+    pub fn measure_pass<R: Rule>(
+        &self,
+        pass: &Pass,
+        rule: &R,
+        step: u64,
+        tensors: &mut [PassTensor<'_>],
+    ) -> Result<(), Error> {
+        check_model(pass, rule, step, tensors)?;
+        self.find_sums(pass, tensors);
+        Ok(())
+    }
+
+    /// The second half: takes the step, knowing the sums of every tensor of the model, those that have no part here
+    /// included. The same bits as without shards, however many there are.
+    ///
+    /// ```
+    /// use gradstep::{GradSums, Pass, PassTensor, Sgd, Workers};
+    ///
+    /// let (workers, pass) = (Workers::serial(), Pass::new().clip_global_norm(1.0)?);
+    /// let (mut params, grads) = (vec![0.0_f32; 10_000], vec![0.5_f32; 10_000]);
+    /// let (first, second) = params.split_at_mut(4096);
+    /// let mut shards = [
+    ///     [PassTensor::new(first, &grads[..4096], [])?],
+    ///     [PassTensor::new(second, &grads[4096..], [])?.shard_at(4096)],
+    /// ];
+    /// let mut sums = GradSums::default();
+    /// for shard in &mut shards {
+    ///     workers.measure_pass(&pass, &Sgd::torch(), 1, shard)?;
+    ///     sums.merge(&shard[0].sums());
+    /// }
+    /// for shard in &mut shards {
+    ///     shard[0].set_sums(sums);
+    ///     let report = workers.finish_pass(&pass, &Sgd::torch(), 1, shard, &[sums])?;
+    ///     assert_eq!(report.grad_norm, Some(50.0));
+    /// }
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`step_pass`](Self::step_pass), and [`Error::Pass`] for what would have to know more of a tensor than its sums: a
+    /// rule with norms of its own, and adaptive clipping without rows.
+    pub fn finish_pass<R: Rule>(
+        &self,
+        pass: &Pass,
+        rule: &R,
+        step: u64,
+        tensors: &mut [PassTensor<'_>],
+        model: &[GradSums],
+    ) -> Result<PassReport, Error> {
+        check_model(pass, rule, step, tensors)?;
+        for (place, tensor) in tensors.iter().enumerate() {
+            let refusal = |reason| Err(Error::Pass { tensor: Name::of(format_args!("#{place}")), reason });
+            if rule.scalars() > 0 {
+                return refusal("the rule's own norms of a whole tensor cannot be had from shards");
+            }
+            if tensor.rows.is_none() && matches!(pass.clip, Clip::Adaptive { .. }) {
+                return refusal("adaptive clipping of shards needs rows");
+            }
+        }
+        Ok(self.finish(pass, &OneRule { rule, step }, tensors, &pass.combine(model.iter().copied())))
+    }
+
+    /// A pass over tensors that have been checked.
+    pub(crate) fn run_pass(
+        &self,
+        pass: &Pass,
+        program: &impl Program,
+        tensors: &mut [PassTensor<'_>],
+    ) -> PassReport {
+        self.find_sums(pass, tensors);
+        let all = pass.combine(tensors.iter().map(PassTensor::sums));
+        self.finish(pass, program, tensors, &all)
+    }
+
+    fn find_sums(&self, pass: &Pass, tensors: &mut [PassTensor<'_>]) {
+        tensors.iter_mut().for_each(|tensor| tensor.set_sums(GradSums::default()));
+        if pass.looks_ahead(tensors) {
+            let preparation = Preparation::before_clipping(pass, self.backend);
+            self.over_views(tensors, |view, scratch| {
+                let sums = preparation.measure(&view, scratch);
+                view.sums.update(|all| all.merge(&sums));
+            });
+        }
+    }
+
+    fn finish(
+        &self,
+        pass: &Pass,
+        program: &impl Program,
+        tensors: &mut [PassTensor<'_>],
+        all: &GradSums,
+    ) -> PassReport {
+        let refused = pass.check == Some(NonFinite::Refuse) && all.non_finite > 0;
+        let looked = pass.looks_ahead(tensors);
+        let preparation = Preparation::of(pass, self.backend);
+        for tensor in tensors.iter_mut() {
+            let skip = refused || pass.check == Some(NonFinite::Skip) && tensor.non_finite() > 0;
+            let clip = pass.clip_factor(tensor.sums(), all);
+            tensor.decide(skip, clip, &preparation);
+        }
+        if !refused {
+            if program.measures() {
+                measure(self.backend, program, tensors, |tensor, sweep| tensor.feed(&preparation, sweep));
+            }
+            self.over_views(tensors, |view, scratch| step(pass, &preparation, program, view, scratch));
+        }
+        if looked {
+            tensors.iter().for_each(PassTensor::tell_unclipped);
+        }
+        let stepped = tensors.iter().filter(|tensor| !tensor.skipped());
+        PassReport {
+            refused,
+            stepped: stepped.clone().count(),
+            skipped: tensors.len() - stepped.clone().count(),
+            elements: stepped.map(PassTensor::len).sum(),
+            non_finite: all.non_finite,
+            grad_norm: looked.then(|| all.norm()),
+        }
+    }
+
+    /// Has the threads work on all tensors, in one fork and join.
+    fn over_views(&self, tensors: &mut [PassTensor<'_>], work: impl Fn(View<'_>, &mut Scratch) + Sync) {
+        let all_of = |tensors: &mut [PassTensor<'_>]| {
+            let mut scratch = Scratch::new();
+            tensors.iter_mut().for_each(|tensor| work(tensor.view(), &mut scratch));
+        };
+        #[cfg(feature = "std")]
+        if self.shares(tensors) {
+            return share(&self.join, tensors, |part| match part {
+                Part::Whole(tensors) => all_of(tensors),
+                Part::Range(view) => work(view, &mut Scratch::new()),
+            });
+        }
+        all_of(tensors);
+    }
+}
+
+/// Steps a range.
+fn step(
+    pass: &Pass,
+    preparation: &Preparation,
+    program: &impl Program,
+    mut view: View<'_>,
+    scratch: &mut Scratch,
+) {
+    if view.plan.skip {
+        return;
+    }
+    let (rule, step) = program.rule(view.plan.tag);
+    let Prepare { scale, shrink } = rule.prepare();
+    let scale = scale * view.plan.factor;
+    let long = rule.state().len().saturating_sub(rule.scalars());
+    let is_momentum = |name: &&str| matches!(*name, "exp_avg" | "momentum_buffer");
+    let work = Work {
+        preparation: *preparation,
+        scale,
+        long,
+        momentum: rule.state().iter().take(long).position(is_momentum),
+        flush: pass.flush_subnormals,
+        max_norm: pass.max_norm,
+        bounds: pass.bounds,
+        average: pass.average.and_then(|average| average.weight(step)),
+        overwrite: pass.average.is_some_and(|average| average.overwrites(step)),
+        zero_grads: pass.zero_grads,
+    };
+    let settled = view.plan.settled;
+    let run = Run {
+        backend: preparation.backend,
+        prepare: Prepare { scale, shrink },
+        feed: &mut |sweep| work.step(&mut view, scratch, sweep),
+    };
+    rule.run(step, &settled[..rule.scalars().min(MAX_SCALARS)], run);
+}
+
+impl Pass {
+    /// Whether anything has to be known of the gradients before the step.
+    fn looks_ahead(&self, tensors: &[PassTensor<'_>]) -> bool {
+        match self.clip {
+            _ if self.check.is_some() => true,
+            Clip::TensorNorm(_) | Clip::GlobalNorm(_) => true,
+            // Only to tell the norm.
+            Clip::Adaptive { .. } => tensors.iter().any(|tensor| tensor.telemetry.is_some()),
+            Clip::Nothing => false,
+        }
+    }
+
+    /// The sums over all tensors that count.
+    fn combine(&self, tensors: impl Iterator<Item = GradSums>) -> GradSums {
+        tensors.fold(GradSums::default(), |mut all, sums| {
+            let left_out = self.check == Some(NonFinite::Skip) && sums.non_finite > 0;
+            all.merge(&if left_out {
+                GradSums { non_finite: sums.non_finite, ..GradSums::default() }
+            } else {
+                sums
+            });
+            all
+        })
+    }
+
+    /// What clipping by norm multiplies the gradients of a tensor with.
+    fn clip_factor(&self, tensor: GradSums, all: &GradSums) -> f64 {
+        let (max, norm) = match self.clip {
+            Clip::TensorNorm(max) => (max, tensor.norm()),
+            Clip::GlobalNorm(max) => (max, all.norm()),
+            Clip::Nothing | Clip::Adaptive { .. } => return 1.0,
+        };
+        let factor = max / (norm + self.clip_eps);
+        // A norm that is NaN gives a factor that is.
+        if factor > 1.0 { 1.0 } else { factor }
+    }
+}
+
+impl PassTensor<'_> {
+    fn decide(&mut self, skip: bool, clip: f64, preparation: &Preparation) {
+        let in_place = preparation.in_place(&self.view()).is_some();
+        let rest = if in_place { f64::from(preparation.unscale) } else { 1.0 };
+        self.plan.skip = skip;
+        self.plan.factor = (clip * rest) as f32;
+    }
+
+    /// Gives all of it to a sweep, tile by tile, with gradients as the rule will see them but for the factor.
+    fn feed(&mut self, preparation: &Preparation, sweep: Sweep<'_>) {
+        if !self.plan.skip {
+            preparation.feed(&mut self.view(), &mut Scratch::new(), sweep);
+        }
+    }
+
+    fn tell_unclipped(&self) {
+        if let Some(slot) = self.telemetry.filter(|_| !self.plan.skip) {
+            slot.set_unclipped(self.sums().squares);
+        }
+    }
+}
+
+impl Tagged for PassTensor<'_> {
+    fn tag(&self) -> Tag {
+        self.plan.tag
+    }
+}
+
+impl Whole for PassTensor<'_> {
+    fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS] {
+        read_scalars(scalars(&mut self.state[..self.slots], count))
+    }
+
+    fn write_scalars(&mut self, count: usize, settled: [f32; MAX_SCALARS]) {
+        scalars(&mut self.state[..self.slots], count).zip(settled).for_each(|(held, new)| *held = new);
+        self.plan.settled = settled;
+    }
+
+    fn factor(&self) -> f32 {
+        self.plan.factor
+    }
+
+    fn is_left_out(&self) -> bool {
+        self.plan.skip
+    }
+}
+
+/// Refuses what cannot be stepped, and makes the tensors ready.
+fn check_model<R: Rule>(
+    pass: &Pass,
+    rule: &R,
+    step: u64,
+    tensors: &mut [PassTensor<'_>],
+) -> Result<(), Error> {
+    check_rule(rule, step)?;
+    let layout = Layout::of(rule);
+    for (place, tensor) in tensors.iter().enumerate() {
+        check_tensor(pass, &layout, tensor, || Name::of(format_args!("#{place}")))?;
+    }
+    tensors.iter_mut().for_each(|tensor| tensor.begin(pass));
+    Ok(())
+}
+
+/// Whether this pass, with a rule that asks for this state, can step a tensor.
+pub(crate) fn check_tensor(
+    pass: &Pass,
+    layout: &Layout,
+    tensor: &PassTensor<'_>,
+    name: impl Fn() -> Name,
+) -> Result<(), Error> {
+    tensor.check_state(layout).map_err(|error| error.of_tensor(&name))?;
+    tensor.check_lengths(&name)?;
+    let refusal = |reason| Err(Error::Pass { tensor: name(), reason });
+    let read_only = matches!(tensor.grads, Grads::Read(_)) || !tensor.more_grads.is_empty();
+    if pass.zero_grads && read_only {
+        return refusal("the pass zeroes gradients, and these, or some of them, were given as read-only");
+    }
+    if tensor.average.is_some() && pass.average.is_none() {
+        return refusal("it has an average, and the pass does not say how to keep it");
+    }
+    Ok(())
+}

@@ -1,0 +1,333 @@
+//! Everything that a pass does to one tile.
+
+use core::ops;
+
+use super::{
+    Floats, FloatsMut, Grads,
+    gradient::{Decode, Preparation, Unit, clamp, param_norm},
+    telemetry::{Seen, Watch},
+    tensor::View,
+};
+use crate::{
+    Backend, Format, Tensor,
+    backend::Vectorized,
+    lane::Isa,
+    run::Sweep,
+    tensor::MAX_STATE,
+    tile::{Buffer, TILE, tiles},
+};
+
+/// Room for what a tile needs beside the tensor's own slices: one for each thread.
+pub(super) struct Scratch {
+    pub(super) grads: Buffer,
+    pub(super) params: Buffer,
+    changes: Buffer,
+    old_params: Buffer,
+    old_momentum: Buffer,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Self {
+            grads: [0.0; TILE],
+            params: [0.0; TILE],
+            changes: [0.0; TILE],
+            old_params: [0.0; TILE],
+            old_momentum: [0.0; TILE],
+        }
+    }
+}
+
+/// What is done to the tiles of a tensor.
+#[derive(Clone, Copy)]
+pub(super) struct Work {
+    pub(super) preparation: Preparation,
+    /// What the rule multiplies prepared gradients with.
+    pub(super) scale: f32,
+    /// How many state slices are as long as the parameters.
+    pub(super) long: usize,
+    /// Which of them holds the momentum.
+    pub(super) momentum: Option<usize>,
+    pub(super) flush: bool,
+    pub(super) max_norm: Option<f64>,
+    pub(super) bounds: Option<(f32, f32)>,
+    /// The weight of the new parameters in the average.
+    pub(super) average: Option<f32>,
+    /// Whether the average takes the parameters' place.
+    pub(super) overwrite: bool,
+    pub(super) zero_grads: bool,
+}
+
+impl Work {
+    /// Takes the step of a range.
+    pub(super) fn step(&self, view: &mut View<'_>, scratch: &mut Scratch, sweep: Sweep<'_>) {
+        let mut watch = view.telemetry.map(|_| Watch::new());
+        let mut at = 0;
+        while at < view.params.len() {
+            let unit = self.preparation.unit(view, at, scratch);
+            at = unit.range.end;
+            self.step_unit(view, &unit, scratch, watch.as_mut(), sweep);
+        }
+        if let (Some(slot), Some(watch)) = (view.telemetry, watch) {
+            slot.merge(&watch.finish());
+        }
+    }
+
+    fn step_unit(
+        &self,
+        view: &mut View<'_>,
+        unit: &Unit,
+        scratch: &mut Scratch,
+        mut watch: Option<&mut Watch>,
+        sweep: Sweep<'_>,
+    ) {
+        let max_norm = self.max_norm.filter(|_| view.row_len > 0);
+        for tile in tiles(&unit.range) {
+            self.apply_rule(view, unit, &tile, scratch, watch.as_deref_mut(), sweep);
+            if max_norm.is_none() {
+                self.finish(view, &tile, scratch, 1.0);
+            }
+        }
+        if let Some(max) = max_norm {
+            let norm = param_norm(self.preparation.backend, view, &unit.range, scratch);
+            let factor = if norm > max { (max / norm) as f32 } else { 1.0 };
+            for tile in tiles(&unit.range) {
+                view.load(self.preparation.backend, &tile, &mut scratch.params);
+                self.finish(view, &tile, scratch, factor);
+            }
+        }
+    }
+
+    /// The rule, the flush, the rounding to the format of the parameters, and telemetry.
+    fn apply_rule(
+        &self,
+        view: &mut View<'_>,
+        unit: &Unit,
+        tile: &ops::Range<usize>,
+        scratch: &mut Scratch,
+        watch: Option<&mut Watch>,
+        sweep: Sweep<'_>,
+    ) {
+        self.preparation.load(view, unit, tile, scratch);
+        let Tile { params, half, grads, mut state, changes, old_params, old_momentum } =
+            view.tile(&self.preparation, tile, scratch);
+        let backend = self.preparation.backend;
+        let Some(watch) = watch else {
+            let lent = state.each_mut().map(|slice| &mut **slice);
+            sweep(&mut [Tensor::tile(params, grads, lent, &mut [])]);
+            return backend.run(AfterRule { state: self.flushed(&mut state), half, params });
+        };
+        old_params.copy_from_slice(params);
+        let momentum = self.momentum.and_then(|slot| state.get(slot));
+        let old_momentum = momentum.map_or(&mut [][..], |now| {
+            old_momentum.copy_from_slice(now);
+            old_momentum
+        });
+        let lent = state.each_mut().map(|slice| &mut **slice);
+        sweep(&mut [Tensor::tile(params, grads, lent, changes)]);
+        backend.run(AfterRule { state: self.flushed(&mut state), half, params });
+        let momentum = self.momentum.and_then(|slot| state.get(slot)).map_or(&[][..], |now| now);
+        let seen = Seen {
+            grads,
+            scale: self.scale,
+            old: old_params,
+            new: params,
+            changes,
+            momentum: [old_momentum, momentum],
+        };
+        backend.run(Watching { watch, seen });
+    }
+
+    fn flushed<'t, 's>(&self, state: &'t mut [&'s mut [f32]]) -> &'t mut [&'s mut [f32]] {
+        if self.flush { &mut state[..self.long] } else { &mut [] }
+    }
+
+    /// What comes after the step: from the parameters in the tensor, or in the scratch where they have 16 bits.
+    fn finish(&self, view: &mut View<'_>, tile: &ops::Range<usize>, scratch: &mut Scratch, factor: f32) {
+        let (params, half) = match &mut view.params {
+            FloatsMut::F32(params) => (&mut params[tile.clone()], None),
+            FloatsMut::Half(format, bits) => {
+                (&mut scratch.params[..tile.len()], Some((*format, &mut bits[tile.clone()])))
+            }
+        };
+        let average = view.average.as_deref_mut().map(|average| &mut average[tile.clone()]);
+        let average = self.average.zip(average);
+        if factor != 1.0 || self.bounds.is_some() || average.is_some() || view.copy.is_some() {
+            self.preparation.backend.run(Finish {
+                factor,
+                bounds: self.bounds,
+                average,
+                overwrite: self.overwrite,
+                copy: view.copy.as_mut().map(|copy| (copy, tile.start)),
+                half,
+                params,
+            });
+        }
+        if self.zero_grads
+            && let Grads::Write(grads) = &mut view.grads
+        {
+            grads.zero(tile.clone());
+        }
+    }
+}
+
+impl Preparation {
+    /// Gives all of a range to a sweep, which may change the state.
+    pub(super) fn feed(&self, view: &mut View<'_>, scratch: &mut Scratch, sweep: Sweep<'_>) {
+        let mut at = 0;
+        while at < view.params.len() {
+            let unit = self.unit(view, at, scratch);
+            at = unit.range.end;
+            for tile in tiles(&unit.range) {
+                self.load(view, &unit, &tile, scratch);
+                let Tile { params, grads, state, .. } = view.tile(self, &tile, scratch);
+                sweep(&mut [Tensor::tile(params, grads, state, &mut [])]);
+            }
+        }
+    }
+
+    /// Brings what does not lie there in single precision to the scratch.
+    fn load(&self, view: &View<'_>, unit: &Unit, tile: &ops::Range<usize>, scratch: &mut Scratch) {
+        if self.in_place(view).is_none() {
+            self.prepare(view, tile.clone(), unit, &mut scratch.grads);
+        }
+        view.load(self.backend, tile, &mut scratch.params);
+    }
+}
+
+impl View<'_> {
+    /// Brings 16-bit parameters to single precision, in the scratch.
+    fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut Buffer) {
+        if let from @ Floats::Half(..) = self.params.as_floats() {
+            backend.run(Decode { from, at: tile.start, to: &mut to[..tile.len()] });
+        }
+    }
+
+    /// A tile that was loaded, and what of the scratch belongs to it.
+    fn tile<'t>(
+        &'t mut self,
+        preparation: &Preparation,
+        tile: &ops::Range<usize>,
+        scratch: &'t mut Scratch,
+    ) -> Tile<'t> {
+        let in_place = preparation.in_place(self).is_some();
+        let len = tile.len();
+        let Scratch { grads, params, changes, old_params, old_momentum } = scratch;
+        let (params, half) = match &mut self.params {
+            FloatsMut::F32(params) => (&mut params[tile.clone()], None),
+            FloatsMut::Half(format, bits) => (&mut params[..len], Some((*format, &mut bits[tile.clone()]))),
+        };
+        Tile {
+            params,
+            half,
+            grads: match self.grads.as_floats() {
+                Floats::F32(grads) if in_place => &grads[tile.clone()],
+                _ => &grads[..len],
+            },
+            state: self.state.each_mut().map(|slice| slice.get_mut(tile.clone()).unwrap_or_default()),
+            changes: &mut changes[..len],
+            old_params: &mut old_params[..len],
+            old_momentum: &mut old_momentum[..len],
+        }
+    }
+}
+
+/// Parameters of 16 bits: what they are kept in, beside the single precision that is worked with.
+type Half<'t> = Option<(Format, &'t mut [u16])>;
+
+/// One tile of everything.
+struct Tile<'t> {
+    params: &'t mut [f32],
+    half: Half<'t>,
+    grads: &'t [f32],
+    state: [&'t mut [f32]; MAX_STATE],
+    changes: &'t mut [f32],
+    old_params: &'t mut [f32],
+    old_momentum: &'t mut [f32],
+}
+
+struct AfterRule<'t, 's> {
+    /// What is to be flushed of it.
+    state: &'t mut [&'s mut [f32]],
+    half: Half<'t>,
+    params: &'t mut [f32],
+}
+
+impl Vectorized for AfterRule<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        for slice in self.state {
+            for x in slice.iter_mut() {
+                *x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { *x };
+            }
+        }
+        if let Some((format, bits)) = self.half {
+            format.encode(self.params, bits);
+            format.decode(bits, self.params);
+        }
+    }
+}
+
+struct Watching<'t> {
+    watch: &'t mut Watch,
+    seen: Seen<'t>,
+}
+
+impl Vectorized for Watching<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        self.watch.see(&self.seen);
+    }
+}
+
+struct Finish<'t, 'c> {
+    factor: f32,
+    bounds: Option<(f32, f32)>,
+    average: Option<(f32, &'t mut [f32])>,
+    overwrite: bool,
+    copy: Option<(&'t mut FloatsMut<'c>, usize)>,
+    half: Half<'t>,
+    params: &'t mut [f32],
+}
+
+impl Vectorized for Finish<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        let Self { factor, bounds, average, overwrite, copy, half, params } = self;
+        if factor != 1.0 {
+            params.iter_mut().for_each(|p| *p *= factor);
+        }
+        if let Some((low, high)) = bounds {
+            params.iter_mut().for_each(|p| *p = clamp(*p, low, high));
+        }
+        if let Some((weight, average)) = average {
+            keep_average(average, params, weight);
+            if overwrite {
+                params.copy_from_slice(average);
+            }
+        }
+        if let Some((format, bits)) = half {
+            format.encode(params, bits);
+        }
+        if let Some((copy, at)) = copy {
+            copy.encode(at, params);
+        }
+    }
+}
+
+/// At weight 1 whatever the average held before does not matter, a NaN included.
+#[inline(always)]
+fn keep_average(average: &mut [f32], params: &[f32], weight: f32) {
+    if weight == 1.0 {
+        return average.copy_from_slice(params);
+    }
+    for (average, p) in average.iter_mut().zip(params) {
+        *average += (p - *average) * weight;
+    }
+}
