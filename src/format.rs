@@ -11,13 +11,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// Exact. A NaN becomes a quiet one with the same payload.
+    /// Gives each float to `put`, with the one that it is for. Exact; a NaN becomes a quiet one with the same payload.
     #[inline(always)]
-    pub(crate) fn decode(self, from: &[u16], to: &mut [f32]) {
+    pub(crate) fn decode(self, from: &[u16], to: &mut [f32], put: impl Fn(&mut f32, f32)) {
         let pairs = to.iter_mut().zip(from);
         match self {
-            Self::Bf16 => pairs.for_each(|(to, &from)| *to = bf16_to_f32(from)),
-            Self::F16 => pairs.for_each(|(to, &from)| *to = f16_to_f32(from)),
+            Self::Bf16 => pairs.for_each(|(to, &from)| put(to, bf16_to_f32(from))),
+            Self::F16 => pairs.for_each(|(to, &from)| put(to, f16_to_f32(from))),
         }
     }
 

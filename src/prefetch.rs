@@ -15,6 +15,12 @@ pub(crate) fn prefetch<T>(chunks: &[T], i: usize) {
     }
 }
 
+/// Asks for the beginning of a slice that a loop will go over soon.
+pub(crate) fn prefetch_start<T>(slice: &[T]) {
+    let start = &slice[..slice.len().min(AHEAD / size_of::<T>())];
+    start.chunks(LINE / size_of::<T>()).flat_map(<[T]>::first).for_each(fetch);
+}
+
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn fetch<T>(chunk: &T) {

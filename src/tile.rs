@@ -1,9 +1,11 @@
-//! Tiles: pieces of a tensor that stay in the nearest cache while more than one thing is done to them.
+//! Tiles: pieces of a tensor that stay in a near cache while more than one thing is done to them.
 
 use core::ops::Range;
 
-/// Elements of a tile. Without an operating system the stack may be small; the bits do not depend on it.
-pub(crate) const TILE: usize = if cfg!(feature = "std") { 1024 } else { 64 };
+/// Elements of a tile. Out of cache a pass with 1024 took 10 to 40 % longer on Zen 4, and one with 8192 no less than with
+/// 4096: wherever a tile ends the processor has to find the streams anew. Without an operating system the stack may be
+/// small; the bits do not depend on it.
+pub(crate) const TILE: usize = if cfg!(feature = "std") { 4096 } else { 64 };
 
 /// Room for one.
 pub(crate) type Buffer = [f32; TILE];

@@ -154,10 +154,7 @@ fn measure_tensor<R: Rule, T: Whole>(
         feed: &mut |sweep| feed(tensor, sweep),
     };
     rule.measure(step, scalars, measuring);
-    blocks.map(|blocks| {
-        let [sum] = blocks.finish();
-        sum
-    })
+    blocks.map(Blocks::finish)
 }
 
 /// The visitor that runs a measuring kernel over a tensor.
@@ -167,7 +164,7 @@ pub struct Measuring<'f> {
     /// How many state slices are no scalars.
     long: usize,
     sums: &'static [Sum],
-    blocks: &'f mut [Blocks<1>; MAX_SUMS],
+    blocks: &'f mut [Blocks; MAX_SUMS],
     feed: Feed<'f>,
 }
 
@@ -196,7 +193,7 @@ impl KernelVisitor for Measuring<'_> {
 struct Tile<'t, K, const N: usize> {
     kernel: K,
     sums: &'static [Sum],
-    blocks: &'t mut [Blocks<1>; MAX_SUMS],
+    blocks: &'t mut [Blocks; MAX_SUMS],
     slices: Slices<'t, N>,
 }
 
@@ -217,14 +214,14 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Tile<'_, K, N> {
 }
 
 #[inline(always)]
-fn add(blocks: &mut Blocks<1>, values: &[f32], term: Term) {
-    blocks.push(values.len(), |i| {
-        let value = f64::from(values[i]);
-        [match term {
+fn add(blocks: &mut Blocks, values: &[f32], term: Term) {
+    blocks.push([values], |[value]| {
+        let value = f64::from(value);
+        match term {
             Term::Value => value,
             Term::Magnitude => value.abs(),
             Term::Square => value * value,
-        }]
+        }
     });
 }
 

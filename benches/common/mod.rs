@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of this")]
 
+pub mod pairs;
+
 use gradstep::{AnyRule, Rule, Tensor};
 
 /// Tensors with values, gradients and state.

@@ -2,7 +2,7 @@
 
 use core::ops;
 
-use crate::Format;
+use crate::{Format, prefetch::prefetch_start};
 
 /// Floats to be read, in one of the formats that a pass understands.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +103,26 @@ impl Floats<'_> {
     pub(super) fn decode(&self, from: usize, to: &mut [f32]) {
         match self {
             Self::F32(floats) => to.copy_from_slice(&floats[from..from + to.len()]),
-            Self::Half(format, bits) => format.decode(&bits[from..from + to.len()], to),
+            Self::Half(format, bits) => format.decode(&bits[from..from + to.len()], to, |to, x| *to = x),
+        }
+    }
+
+    /// Asks for what comes from `from` on.
+    pub(super) fn prefetch(&self, from: usize) {
+        match self {
+            Self::F32(floats) => prefetch_start(floats.get(from..).unwrap_or_default()),
+            Self::Half(_, bits) => prefetch_start(bits.get(from..).unwrap_or_default()),
+        }
+    }
+
+    /// Adds a part of them.
+    #[inline(always)]
+    pub(super) fn add(&self, from: usize, to: &mut [f32]) {
+        match self {
+            Self::F32(floats) => {
+                to.iter_mut().zip(&floats[from..]).for_each(|(to, x)| *to += x);
+            }
+            Self::Half(format, bits) => format.decode(&bits[from..from + to.len()], to, |to, x| *to += x),
         }
     }
 }

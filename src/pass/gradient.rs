@@ -2,15 +2,12 @@
 
 use core::ops;
 
-use super::{Clip, Floats, GradSums, Pass, tensor::View, tile::Scratch};
-use crate::{
-    Backend,
-    backend::Vectorized,
-    blocks::Blocks,
-    lane::Isa,
-    math::sqrt,
-    tile::{Buffer, TILE, tiles},
+use super::{
+    Clip, Floats, GradSums, Pass,
+    tensor::View,
+    tile::{Room, Scratch},
 };
+use crate::{Backend, backend::Vectorized, blocks::Blocks, lane::Isa, math::sqrt, tile::tiles};
 
 /// How a gradient becomes what the rule sees, but for the factor of clipping by norm.
 #[derive(Clone, Copy)]
@@ -85,8 +82,7 @@ impl Preparation {
             let floats = self.gather(view, tile, &mut scratch.grads);
             self.backend.run(Add { blocks: &mut blocks, floats });
         }
-        let [sum] = blocks.finish();
-        (sum.total() / range.len() as f64) as f32
+        (blocks.finish().total() / range.len() as f64) as f32
     }
 
     fn grad_norm(&self, view: &View<'_>, unit: &Unit, scratch: &mut Scratch) -> f64 {
@@ -104,7 +100,7 @@ impl Preparation {
         view: &View<'_>,
         tile: ops::Range<usize>,
         unit: &Unit,
-        to: &'t mut Buffer,
+        to: &'t mut Room,
     ) -> &'t mut [f32] {
         let grads = self.gather(view, tile, to);
         let (max, &Unit { mean, factor, .. }) = (self.clip_value, unit);
@@ -115,8 +111,8 @@ impl Preparation {
     }
 
     /// The sum of the micro-batches, unscaled.
-    fn gather<'t>(&self, view: &View<'_>, tile: ops::Range<usize>, to: &'t mut Buffer) -> &'t mut [f32] {
-        let to = &mut to[..tile.len()];
+    fn gather<'t>(&self, view: &View<'_>, tile: ops::Range<usize>, to: &'t mut Room) -> &'t mut [f32] {
+        let to = to.first(tile.len());
         self.backend.run(Gather {
             first: view.grads.as_floats(),
             from: tile.start,
@@ -143,7 +139,7 @@ impl Preparation {
                 self.backend.run(Square { blocks: &mut blocks, floats, scale });
             }
         }
-        let [squares] = blocks.finish();
+        let squares = blocks.finish();
         let hidden = self.clip_value < f32::INFINITY;
         let suspicious = hidden || !squares.total().is_finite();
         let non_finite = if suspicious { self.count_non_finite(view, scratch) } else { 0 };
@@ -169,16 +165,15 @@ pub(super) fn param_norm(
 ) -> f64 {
     let mut blocks = Blocks::new();
     for tile in tiles(range) {
-        let floats = &mut scratch.params[..tile.len()];
+        let floats = scratch.params.first(tile.len());
         backend.run(Decode { from: view.params.as_floats(), at: tile.start, to: floats });
         backend.run(Square { blocks: &mut blocks, floats, scale: 1.0 });
     }
     norm(blocks)
 }
 
-fn norm(blocks: Blocks<1>) -> f64 {
-    let [squares] = blocks.finish();
-    sqrt(squares.total())
+fn norm(blocks: Blocks) -> f64 {
+    sqrt(blocks.finish().total())
 }
 
 struct Gather<'t> {
@@ -196,13 +191,8 @@ impl Vectorized for Gather<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         self.first.decode(self.from, self.to);
-        let mut next = [0.0; TILE];
-        let next = &mut next[..self.to.len()];
         for grads in self.more {
-            grads.decode(self.more_from, next);
-            for (sum, next) in self.to.iter_mut().zip(&*next) {
-                *sum += next;
-            }
+            grads.add(self.more_from, self.to);
         }
         self.to.iter_mut().for_each(|g| *g *= self.unscale);
     }
@@ -252,7 +242,7 @@ impl Vectorized for Decode<'_> {
 
 /// Adds up the squares of floats.
 struct Square<'t> {
-    blocks: &'t mut Blocks<1>,
+    blocks: &'t mut Blocks,
     floats: &'t [f32],
     scale: f32,
 }
@@ -263,16 +253,16 @@ impl Vectorized for Square<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         let Self { blocks, floats, scale } = self;
-        blocks.push(floats.len(), |i| {
-            let x = f64::from(floats[i] * scale);
-            [x * x]
+        blocks.push([floats], |[x]| {
+            let x = f64::from(x * scale);
+            x * x
         });
     }
 }
 
 /// Adds up floats.
 struct Add<'t> {
-    blocks: &'t mut Blocks<1>,
+    blocks: &'t mut Blocks,
     floats: &'t [f32],
 }
 
@@ -282,6 +272,6 @@ impl Vectorized for Add<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         let Self { blocks, floats } = self;
-        blocks.push(floats.len(), |i| [floats[i].into()]);
+        blocks.push([floats], |[x]| x.into());
     }
 }

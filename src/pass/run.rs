@@ -181,14 +181,14 @@ impl<J: Join> Workers<J> {
     /// Has the threads work on all tensors, in one fork and join.
     fn over_views(&self, tensors: &mut [PassTensor<'_>], work: impl Fn(View<'_>, &mut Scratch) + Sync) {
         let all_of = |tensors: &mut [PassTensor<'_>]| {
-            let mut scratch = Scratch::new();
+            let mut scratch = Scratch::default();
             tensors.iter_mut().for_each(|tensor| work(tensor.view(), &mut scratch));
         };
         #[cfg(feature = "std")]
         if self.shares(tensors) {
             return share(&self.join, tensors, |part| match part {
                 Part::Whole(tensors) => all_of(tensors),
-                Part::Range(view) => work(view, &mut Scratch::new()),
+                Part::Range(view) => work(view, &mut Scratch::default()),
             });
         }
         all_of(tensors);
@@ -281,7 +281,7 @@ impl PassTensor<'_> {
     /// Gives all of it to a sweep, tile by tile, with gradients as the rule will see them but for the factor.
     fn feed(&mut self, preparation: &Preparation, sweep: Sweep<'_>) {
         if !self.plan.skip {
-            preparation.feed(&mut self.view(), &mut Scratch::new(), sweep);
+            preparation.feed(&mut self.view(), &mut Scratch::default(), sweep);
         }
     }
 

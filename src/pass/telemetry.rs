@@ -1,5 +1,7 @@
 //! What a step tells of itself.
 
+use core::array;
+
 use crate::{blocks::Blocks, cell::Shared, exact::ExactSum, math::sqrt};
 
 /// What one step did to a tensor, or to several: norms, angles, counts.
@@ -137,7 +139,13 @@ impl Counts {
     }
 }
 
+#[inline(always)]
+fn square(x: f32) -> f64 {
+    f64::from(x) * f64::from(x)
+}
+
 /// A NaN is passed over.
+#[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
@@ -195,7 +203,7 @@ pub(super) struct Seen<'t> {
 
 /// Collects the telemetry of a range.
 pub(super) struct Watch {
-    blocks: Blocks<SUMS>,
+    sums: [Blocks; SUMS],
     elements: usize,
     max_update: f32,
     counts: Counts,
@@ -204,39 +212,42 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self { blocks: Blocks::new(), elements: 0, max_update: 0.0, counts: Counts::default(), compared: 0 }
+        Self {
+            sums: array::from_fn(|_| Blocks::new()),
+            elements: 0,
+            max_update: 0.0,
+            counts: Counts::default(),
+            compared: 0,
+        }
     }
 
     #[inline(always)]
     pub(super) fn see(&mut self, seen: &Seen<'_>) {
-        let len = seen.changes.len();
-        self.elements += len;
-        self.sums(len, seen);
-        self.largest(seen.changes);
-        self.gradients(seen.grads, seen.scale);
+        let &Seen { grads, scale, old, changes, .. } = seen;
+        let [of_grads, of_changes, of_params, of_products] = &mut self.sums;
+        of_grads.push([grads], |[g]| square(g * scale));
+        of_changes.push([changes], |[u]| square(u));
+        of_params.push([old], |[p]| square(p));
+        of_products.push([changes, grads], |[u, g]| f64::from(u) * f64::from(g * scale));
+        self.elements += changes.len();
+        self.largest(changes);
+        self.gradients(grads, scale);
         self.lost(seen);
         self.signs(seen.momentum);
     }
 
     #[inline(always)]
-    fn sums(&mut self, len: usize, seen: &Seen<'_>) {
-        // Cut to one length, so that the loop needs no checks.
-        let (grads, changes, old) = (&seen.grads[..len], &seen.changes[..len], &seen.old[..len]);
-        self.blocks.push(len, |i| {
-            let (g, u, p) = (f64::from(grads[i] * seen.scale), f64::from(changes[i]), f64::from(old[i]));
-            [g * g, u * u, p * p, u * g]
-        });
-    }
-
-    #[inline(always)]
     fn largest(&mut self, changes: &[f32]) {
-        let mut largest = [0.0; 16];
-        for chunk in changes.chunks(16) {
+        // Chunks of known length: the running maxima stay in registers.
+        let (chunks, rest) = changes.as_chunks::<16>();
+        let mut largest = [self.max_update; 16];
+        for chunk in chunks {
             for (largest, change) in largest.iter_mut().zip(chunk) {
                 *largest = larger(*largest, change.abs());
             }
         }
-        self.max_update = largest.into_iter().fold(self.max_update, larger);
+        let rest = rest.iter().map(|change| change.abs());
+        self.max_update = largest.into_iter().chain(rest).fold(0.0, larger);
     }
 
     #[inline(always)]
@@ -275,7 +286,7 @@ impl Watch {
     }
 
     pub(super) fn finish(self) -> Telemetry {
-        let sums = self.blocks.finish();
+        let sums = self.sums.map(Blocks::finish);
         Telemetry {
             elements: self.elements as u64,
             unclipped: sums[0],

@@ -18,23 +18,23 @@ use crate::{
 };
 
 /// Room for what a tile needs beside the tensor's own slices: one for each thread.
+#[derive(Default)]
 pub(super) struct Scratch {
-    pub(super) grads: Buffer,
-    pub(super) params: Buffer,
-    changes: Buffer,
-    old_params: Buffer,
-    old_momentum: Buffer,
+    pub(super) grads: Room,
+    pub(super) params: Room,
+    changes: Room,
+    old_params: Room,
+    old_momentum: Room,
 }
 
-impl Scratch {
-    pub(super) fn new() -> Self {
-        Self {
-            grads: [0.0; TILE],
-            params: [0.0; TILE],
-            changes: [0.0; TILE],
-            old_params: [0.0; TILE],
-            old_momentum: [0.0; TILE],
-        }
+/// Room for a tile, which costs nothing until it is used.
+#[derive(Default)]
+pub(super) struct Room(Option<Buffer>);
+
+impl Room {
+    /// So many elements of it, at most a tile; what they hold is left over from before.
+    pub(super) fn first(&mut self, len: usize) -> &mut [f32] {
+        if len == 0 { &mut [] } else { &mut self.0.get_or_insert([0.0; TILE])[..len] }
     }
 }
 
@@ -82,8 +82,15 @@ impl Work {
         sweep: Sweep<'_>,
     ) {
         let max_norm = self.max_norm.filter(|_| view.row_len > 0);
+        if watch.is_none() && self.leaves_alone(view) {
+            // Then the sweep is best left to itself: at each end of a tile its prefetching would have to start anew.
+            let Tile { params, grads, state, .. } = view.tile(&self.preparation, &unit.range, scratch);
+            return sweep(&mut [Tensor::tile(params, grads, state, &mut [])]);
+        }
         for tile in tiles(&unit.range) {
+            view.prefetch_written(tile.start);
             self.apply_rule(view, unit, &tile, scratch, watch.as_deref_mut(), sweep);
+            view.prefetch_read(tile.end);
             if max_norm.is_none() {
                 self.finish(view, &tile, scratch, 1.0);
             }
@@ -96,6 +103,15 @@ impl Work {
                 self.finish(view, &tile, scratch, factor);
             }
         }
+    }
+
+    /// Whether there is nothing to be done beside the rule, with slices that lie there as it takes them.
+    fn leaves_alone(&self, view: &View<'_>) -> bool {
+        let kept = self.flush || self.max_norm.is_some() || self.bounds.is_some() || self.zero_grads;
+        let written = view.copy.is_some() || view.average.is_some();
+        let as_it_lies =
+            matches!(view.params, FloatsMut::F32(_)) && self.preparation.in_place(view).is_some();
+        as_it_lies && !kept && !written
     }
 
     /// The rule, the flush, the rounding to the format of the parameters, and telemetry.
@@ -147,7 +163,7 @@ impl Work {
         let (params, half) = match &mut view.params {
             FloatsMut::F32(params) => (&mut params[tile.clone()], None),
             FloatsMut::Half(format, bits) => {
-                (&mut scratch.params[..tile.len()], Some((*format, &mut bits[tile.clone()])))
+                (scratch.params.first(tile.len()), Some((*format, &mut bits[tile.clone()])))
             }
         };
         let average = view.average.as_deref_mut().map(|average| &mut average[tile.clone()]);
@@ -196,10 +212,23 @@ impl Preparation {
 }
 
 impl View<'_> {
+    /// Asks for the beginning of what the next tile will read: the prefetching of the sweep ends with its tile.
+    fn prefetch_read(&self, from: usize) {
+        self.params.as_floats().prefetch(from);
+        self.grads.as_floats().prefetch(from);
+        self.state.iter().for_each(|slice| Floats::F32(slice).prefetch(from));
+    }
+
+    /// The same for what this tile will write after the sweep.
+    fn prefetch_written(&self, from: usize) {
+        self.average.iter().for_each(|average| Floats::F32(average).prefetch(from));
+        self.copy.iter().for_each(|copy| copy.as_floats().prefetch(from));
+    }
+
     /// Brings 16-bit parameters to single precision, in the scratch.
-    fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut Buffer) {
+    fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut Room) {
         if let from @ Floats::Half(..) = self.params.as_floats() {
-            backend.run(Decode { from, at: tile.start, to: &mut to[..tile.len()] });
+            backend.run(Decode { from, at: tile.start, to: to.first(tile.len()) });
         }
     }
 
@@ -215,19 +244,20 @@ impl View<'_> {
         let Scratch { grads, params, changes, old_params, old_momentum } = scratch;
         let (params, half) = match &mut self.params {
             FloatsMut::F32(params) => (&mut params[tile.clone()], None),
-            FloatsMut::Half(format, bits) => (&mut params[..len], Some((*format, &mut bits[tile.clone()]))),
+            FloatsMut::Half(format, bits) => (params.first(len), Some((*format, &mut bits[tile.clone()]))),
         };
+        let watched = if self.telemetry.is_some() { len } else { 0 };
         Tile {
             params,
             half,
             grads: match self.grads.as_floats() {
                 Floats::F32(grads) if in_place => &grads[tile.clone()],
-                _ => &grads[..len],
+                _ => grads.first(len),
             },
             state: self.state.each_mut().map(|slice| slice.get_mut(tile.clone()).unwrap_or_default()),
-            changes: &mut changes[..len],
-            old_params: &mut old_params[..len],
-            old_momentum: &mut old_momentum[..len],
+            changes: changes.first(watched),
+            old_params: old_params.first(watched),
+            old_momentum: old_momentum.first(watched),
         }
     }
 }
@@ -260,12 +290,14 @@ impl Vectorized for AfterRule<'_, '_> {
     fn run<I: Isa>(self, _: I) {
         for slice in self.state {
             for x in slice.iter_mut() {
-                *x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { *x };
+                // A mask, for a choice between values would become a masked store, which some processors are slow at.
+                let keep = u32::from(x.abs() >= f32::MIN_POSITIVE || x.is_nan()).wrapping_neg();
+                *x = f32::from_bits(x.to_bits() & keep);
             }
         }
         if let Some((format, bits)) = self.half {
             format.encode(self.params, bits);
-            format.decode(bits, self.params);
+            format.decode(bits, self.params, |p, x| *p = x);
         }
     }
 }

@@ -1,0 +1,225 @@
+//! What a pass saves, and what its parts cost: the two sides of a pair take turns in one process, and the median of the
+//! ratios is given with its spread. `cargo bench --bench passes`; a filter picks lines: `cargo bench --bench passes -- fused`.
+
+mod common;
+
+use std::{env, hint::black_box};
+
+use common::pairs::{self, pair, report};
+use gradstep::{
+    AdamW, AnyRule, Average, Floats, FloatsMut, Format, Join, NonFinite, Pass, PassTensor, Telemetry,
+    TelemetrySlot, Tensor, Workers,
+};
+use rayon::prelude::*;
+
+/// Out of all caches.
+const LARGE: usize = 1 << 24;
+
+/// Within the nearest one.
+const SMALL: usize = 1 << 11;
+
+/// How many elements a thread takes at once in the loops of this file.
+const CHUNK: usize = 1 << 16;
+
+fn main() {
+    pairs::header("AdamW; time of the first over the second");
+    let wanted: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let lines: [(&str, fn(&str)); 6] = [
+        ("fused / separate passes, 16 M, all threads", fused_against_separate),
+        ("fused / same bytes (38 each), 16 M, all threads", fused_against_bytes),
+        ("telemetry on / off, 16 M, all threads", telemetry),
+        ("EMA: added time / time of its bytes, 16 M, all threads", average),
+        ("empty pass / plain step, 16 M, all threads", empty_pass),
+        ("in cache (2048 elements, one thread): step with the part / without", in_cache),
+    ];
+    for (what, measure) in lines {
+        if wanted.is_empty() || wanted.iter().any(|word| what.contains(word.as_str())) {
+            measure(what);
+        }
+    }
+}
+
+/// Everything that mixed-precision training keeps for a tensor.
+struct Buffers {
+    params: Vec<f32>,
+    grads: Vec<f32>,
+    exp_avg: Vec<f32>,
+    exp_avg_sq: Vec<f32>,
+    average: Vec<f32>,
+    copy: Vec<u16>,
+}
+
+impl Buffers {
+    fn new(len: usize) -> Self {
+        let wave = |i: usize| (i % 1000) as f32 / 1000.0 - 0.4995;
+        Self {
+            params: (0..len).map(wave).collect(),
+            grads: (0..len).map(|i| wave(7 * i)).collect(),
+            exp_avg: vec![0.01; len],
+            exp_avg_sq: vec![0.01; len],
+            average: (0..len).map(wave).collect(),
+            copy: vec![0; len],
+        }
+    }
+
+    fn plain(&mut self) -> Tensor<'_> {
+        let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
+        Tensor::new(&mut self.params, &self.grads, state).expect("two state slices")
+    }
+
+    fn bare(&mut self) -> PassTensor<'_> {
+        let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
+        PassTensor::new(&mut self.params[..], &mut self.grads[..], state).expect("two state slices")
+    }
+
+    fn with_copy(&mut self) -> PassTensor<'_> {
+        let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
+        let tensor = PassTensor::new(&mut self.params[..], &mut self.grads[..], state);
+        tensor.expect("two state slices").copy_out(FloatsMut::Half(Format::Bf16, &mut self.copy))
+    }
+
+    fn with_average(&mut self) -> PassTensor<'_> {
+        let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
+        let tensor = PassTensor::new(&mut self.params[..], &mut self.grads[..], state);
+        tensor.expect("two state slices").average(&mut self.average)
+    }
+}
+
+fn rule() -> AnyRule {
+    AnyRule::AdamW(AdamW::torch())
+}
+
+fn step<J: Join>(workers: &Workers<J>, pass: &Pass, tensor: PassTensor<'_>) {
+    workers.step_pass(pass, &rule(), 10, &mut [tensor]).expect("valid slices");
+}
+
+/// Unscaling, check, clipping by the global norm, the step, zeroed gradients and a bf16 copy.
+fn usual() -> Pass {
+    let pass = Pass::new().loss_scale(1.0 / 1.0001).and_then(|pass| pass.clip_global_norm(1e-3));
+    pass.expect("valid options").check(NonFinite::Refuse).zero_grads()
+}
+
+fn fused_against_separate(what: &str) {
+    let (mut one, mut other) = (Buffers::new(LARGE), Buffers::new(LARGE));
+    let workers = Workers::rayon();
+    report(what, pair(|| step(&workers, &usual(), one.with_copy()), || separate(&mut other)));
+}
+
+/// The same, one part after the other, each with all threads and at the speed of memory.
+fn separate(buffers: &mut Buffers) {
+    let workers = Workers::rayon();
+    scale(&mut buffers.grads, 1.0001);
+    let pass = Pass::new().check(NonFinite::Refuse);
+    for _check_then_norm in 0..2 {
+        let mut tensors = [buffers.bare()];
+        workers.measure_pass(&pass, &rule(), 10, &mut tensors).expect("valid slices");
+        black_box(tensors[0].sums().norm());
+    }
+    scale(&mut buffers.grads, 1e-3);
+    workers.step_model(&rule(), 10, &mut [buffers.plain()]).expect("valid slices");
+    buffers.grads.par_chunks_mut(CHUNK).for_each(|grads| grads.fill(0.0));
+    let chunks = buffers.copy.par_chunks_mut(CHUNK).zip(buffers.params.par_chunks(CHUNK));
+    chunks.for_each(|(copy, params)| {
+        copy.iter_mut().zip(params).for_each(|(copy, p)| *copy = (p.to_bits() >> 16) as u16);
+    });
+}
+
+fn scale(grads: &mut [f32], factor: f32) {
+    grads.par_chunks_mut(CHUNK).for_each(|grads| grads.iter_mut().for_each(|g| *g *= factor));
+}
+
+fn fused_against_bytes(what: &str) {
+    let (mut one, mut other) = (Buffers::new(LARGE), Buffers::new(LARGE));
+    let workers = Workers::rayon();
+    report(what, pair(|| step(&workers, &usual(), one.with_copy()), || same_bytes(&mut other)));
+}
+
+/// Moves what the fused pass must move, and computes next to nothing.
+fn same_bytes(buffers: &mut Buffers) {
+    let read = |grads: &[f32]| grads.chunks(16).fold(0, |sum, chunk| sum ^ chunk[0].to_bits());
+    black_box(buffers.grads.par_chunks(CHUNK).map(read).reduce(|| 0, |a, b| a ^ b));
+    let chunks = buffers.params.par_chunks_mut(CHUNK).zip(buffers.grads.par_chunks_mut(CHUNK));
+    let chunks = chunks.zip(buffers.exp_avg.par_chunks_mut(CHUNK));
+    let chunks = chunks.zip(buffers.exp_avg_sq.par_chunks_mut(CHUNK));
+    chunks.zip(buffers.copy.par_chunks_mut(CHUNK)).for_each(|((((p, g), m), v), copy)| {
+        let rest = m.iter_mut().zip(v).zip(copy);
+        for ((p, g), ((m, v), copy)) in p.iter_mut().zip(g).zip(rest) {
+            (*p, *m, *v) = (*p + *g, *m + *g, *v + *g);
+            *g = 0.0;
+            *copy = (p.to_bits() >> 16) as u16;
+        }
+    });
+}
+
+fn telemetry(what: &str) {
+    let (mut one, mut other) = (Buffers::new(LARGE), Buffers::new(LARGE));
+    let (workers, slot) = (Workers::rayon(), TelemetrySlot::default());
+    let pair = pair(
+        || step(&workers, &usual(), one.with_copy().telemetry(&slot)),
+        || step(&workers, &usual(), other.with_copy()),
+    );
+    report(what, pair);
+    assert_ne!(slot.get(), Telemetry::default());
+}
+
+/// The average is 8 bytes more beside the 38 of the rest.
+fn average(what: &str) {
+    let (mut one, mut other) = (Buffers::new(LARGE), Buffers::new(LARGE));
+    let workers = Workers::rayon();
+    let averaged = Pass::new().average(Average::exponential(0.999).expect("a decay"));
+    let ratios =
+        pair(|| step(&workers, &averaged, one.with_average()), || step(&workers, &Pass::new(), other.bare()));
+    let added = ratios.into_iter().map(|ratio| (ratio - 1.0) / (8.0 / 28.0)).collect();
+    report(what, added);
+}
+
+fn empty_pass(what: &str) {
+    let (mut one, mut other) = (Buffers::new(LARGE), Buffers::new(LARGE));
+    let workers = Workers::rayon();
+    let pair = pair(
+        || step(&workers, &Pass::new(), one.bare()),
+        || workers.step_model(&rule(), 10, &mut [other.plain()]).expect("valid slices"),
+    );
+    report(what, pair);
+}
+
+/// What each part adds to a step that is all in cache.
+fn in_cache(what: &str) {
+    println!("{what}");
+    let fine = "a valid option";
+    let pass = Pass::new();
+    let lines: [(&str, Pass); 9] = [
+        ("nothing", pass),
+        ("loss_scale", pass.loss_scale(2.0).expect(fine)),
+        ("check", pass.check(NonFinite::Refuse)),
+        ("clip_global_norm", pass.clip_global_norm(1.0).expect(fine)),
+        ("clip_value", pass.clip_value(1.0).expect(fine)),
+        ("clip_adaptive", pass.clip_adaptive(0.01, 1e-3).expect(fine)),
+        ("flush_subnormals", pass.flush_subnormals()),
+        ("bounds", pass.bounds(-1.0, 1.0).expect(fine)),
+        ("zero_grads", pass.zero_grads()),
+    ];
+    for (part, pass) in lines {
+        let (mut one, mut other) = (Buffers::new(SMALL), Buffers::new(SMALL));
+        in_cache_line(part, || step(&Workers::serial(), &pass, one.bare()), &mut other);
+    }
+    let slot = TelemetrySlot::default();
+    let (mut one, mut other) = (Buffers::new(SMALL), Buffers::new(SMALL));
+    in_cache_line("telemetry", || step(&Workers::serial(), &pass, one.bare().telemetry(&slot)), &mut other);
+    in_cache_line("bf16 copy", || step(&Workers::serial(), &pass, one.with_copy()), &mut other);
+    let averaged = pass.average(Average::exponential(0.999).expect(fine));
+    in_cache_line("average", || step(&Workers::serial(), &averaged, one.with_average()), &mut other);
+    let more = vec![0.1; SMALL];
+    let more = [Floats::F32(&more)];
+    in_cache_line(
+        "a second micro-batch",
+        || step(&Workers::serial(), &pass, one.bare().more_grads(&more)),
+        &mut other,
+    );
+}
+
+fn in_cache_line(part: &str, with: impl FnMut(), other: &mut Buffers) {
+    let serial = Workers::serial();
+    let without = || serial.step_model(&rule(), 10, &mut [other.plain()]).expect("valid slices");
+    report(&format!("  {part}"), pair(with, without));
+}
