@@ -18,6 +18,10 @@ pub enum Domain {
     Unit,
     /// Finite, and above 1.
     AboveOne,
+    /// Finite, and above 0.
+    Positive,
+    /// Above 0, and at most 1.
+    PositiveUnit,
 }
 
 impl Domain {
@@ -30,6 +34,8 @@ impl Domain {
             Self::BelowOne => (0.0..1.0).contains(&value),
             Self::Unit => (0.0..=1.0).contains(&value),
             Self::AboveOne => value > 1.0 && value.is_finite(),
+            Self::Positive => value > 0.0 && value.is_finite(),
+            Self::PositiveUnit => value > 0.0 && value <= 1.0,
         }
     }
 }
@@ -42,6 +48,8 @@ impl fmt::Display for Domain {
             Self::BelowOne => "0 or above and below 1",
             Self::Unit => "from 0 to 1",
             Self::AboveOne => "finite and above 1",
+            Self::Positive => "finite and above 0",
+            Self::PositiveUnit => "above 0 and at most 1",
         })
     }
 }

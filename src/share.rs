@@ -2,10 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{
-    Backend, Join, Tensor,
-    run::{Program, run},
-};
+use crate::{Join, Tensor};
 
 /// Large tensors are cut at multiples of this many elements: a page of 4 KiB, so that no two threads write one cache
 /// line, and the hardware's prefetchers, which stop at pages, lose nothing.
@@ -15,20 +12,20 @@ const CUT: usize = 1024;
 /// not show.
 const SMALLEST: usize = 256 << 10;
 
-/// Steps all tensors on the threads of `join`.
-pub(crate) fn share(backend: Backend, join: &impl Join, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+/// Has all tensors worked on, on the threads of `join`.
+pub(crate) fn share(join: &impl Join, tensors: &mut [Tensor<'_>], work: impl Fn(&mut [Tensor<'_>]) + Sync) {
     let queue = Mutex::new(Queue::new(tensors, join.threads()));
-    let work = || {
+    let work_off = || {
         while let Some(part) = next(&queue) {
             match part {
-                Part::Whole(tensors) => run(backend, program, tensors),
-                Part::Range(mut range) => run(backend, program, core::slice::from_mut(&mut range)),
+                Part::Whole(tensors) => work(tensors),
+                Part::Range(mut range) => work(core::slice::from_mut(&mut range)),
             }
         }
     };
-    join.join(&work);
+    join.join(&work_off);
     // A pool may refuse work, or shut down: then the caller does it all.
-    work();
+    work_off();
 }
 
 /// The lock is held for a few instructions that can't panic; a rule's panic happens outside it.
