@@ -271,10 +271,15 @@ fn amsgrad_of_raw_or_corrected_moments() -> Result<(), Error> {
 
 #[test]
 fn adam_bias_correction() -> Result<(), Error> {
-    let rule = Adam::torch().lr(1.0)?.eps(0.0)?.beta2(0.99)?;
-    // Without it the first step is .1*g / (.1*g).
-    let without = run(rule.bias_correction(false)?.beta1(0.75)?, &[4.0]);
-    assert_fork((&run(rule.beta1(0.75)?, &[4.0]).0, &[0.0]), (&without.0, &[1.0 - 0.25 / 0.1]));
+    let rule = Adam::torch().lr(1.0)?.eps(0.0)?.beta1(0.75)?.beta2(0.99)?;
+    // m is a quarter of the gradient, and the root of v a tenth; corrected, both are the gradient.
+    for (first, second, change) in
+        [(true, true, 1.0), (false, true, 0.25), (true, false, 10.0), (false, false, 2.5)]
+    {
+        let (path, state) = run(rule.bias_correction1(first)?.bias_correction2(second)?, &[4.0]);
+        assert_close(&path, &[1.0 - change]);
+        assert_close(&state, &[1.0, 0.16]);
+    }
     Ok(())
 }
 

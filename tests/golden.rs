@@ -28,6 +28,8 @@ const FLOORS: &[(&str, f64, f64)] = &[
     ("rmsprop", PARAMS_FLOOR, 128.0),
     // A step sets the parameter anew, from a sum over all steps in which large terms cancel.
     ("madgrad", 32.0, STATE_FLOOR),
+    // In one run an average ends near zero, with what it had of errors when it was large.
+    ("prodigy", PARAMS_FLOOR, 160.0),
     // Its rate is a quotient of sums whose terms partly cancel, and an error of the rate is one of every parameter.
     ("dadapt_adam", 64.0, STATE_FLOOR),
 ];
@@ -43,6 +45,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("keras", "adamax", "exp_avg=momentum exp_inf=norm"),
     ("keras", "nadam", "exp_avg=momentum exp_avg_sq=velocity"),
     ("keras", "lion", "exp_avg=momentum"),
+    ("keras", "schedulefree_adamw", "z=momentum exp_avg_sq=velocity"),
     ("optax", "momentum", "momentum_buffer=trace"),
     ("optax", "adagrad", "sum=sum_of_squares"),
     ("optax", "rmsprop", "square_avg=nu momentum_buffer=trace grad_avg=mu"),
