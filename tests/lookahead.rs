@@ -2,10 +2,15 @@
 //! every refusal.
 
 mod common;
+#[path = "golden/record.rs"]
+mod record;
+#[path = "common/ulps.rs"]
+mod ulps;
 
 use common::{Buffers, Random, values::awkward};
-use gradstep::{Adam, Backend, Domain, Error, Lookahead, Sgd, Tensor, Workers, step};
+use gradstep::{Adam, AnyRule, Backend, Domain, Error, Lookahead, Sgd, Tensor, Value, Workers, step};
 use rayon::ThreadPoolBuilder;
+use record::{Case, Record, Run};
 
 #[test]
 fn the_formula_by_hand() -> Result<(), Error> {
@@ -165,4 +170,55 @@ fn options_outside_their_domain() {
     }
     assert!(lookahead.slow_step_size(f64::NAN).is_err());
     assert!(lookahead.slow_step_size(1.0).is_ok() && lookahead.sync_period(u64::MAX).is_ok());
+}
+
+fn number(case: &Case, option: &str) -> f64 {
+    match case.option(option) {
+        Some(Value::Number(number)) => number,
+        other => panic!("{}: {option} is {other:?}", case.label()),
+    }
+}
+
+/// One tensor of a recorded run of optax, in our hands.
+fn run(record: &Record, case: &Case, tensor: usize) -> Result<Run, Error> {
+    let Some(Value::Choice(name)) = case.option("rule") else { panic!("{} has no rule", case.label()) };
+    let mut rule = AnyRule::preset(name, "optax")?;
+    rule.set("lr", number(case, "lr"))?;
+    let lookahead = Lookahead::default()
+        .sync_period(number(case, "sync_period") as u64)?
+        .slow_step_size(number(case, "slow_step_size"))?;
+    let start = record.input(&format!("params.{tensor}"))[0].clone();
+    let mut slow = start.clone();
+    let mut fast = Buffers::new(&rule, start, vec![]);
+    let mut run = Run::default();
+    for (t, grads) in (1u64..).zip(record.input(&format!("grads.{tensor}"))) {
+        fast.grads.clone_from(grads);
+        fast.step(Backend::detect(), &rule, t)?;
+        lookahead.sync(t, &mut fast.params, &mut slow)?;
+        for (kind, values) in [("fast", &fast.params), ("slow", &slow)] {
+            run.insert(kind, &t.to_string(), values.iter().map(|&x| x.into()).collect());
+        }
+    }
+    Ok(run)
+}
+
+/// As near to optax' run in `f64` as twice its own in `f32`, or within 8 ULP.
+#[test]
+fn the_numbers_of_optax() -> Result<(), Error> {
+    let record = Record::read(include_bytes!("golden/passes.txt.gz"));
+    let cases: Vec<_> = record.cases.iter().filter(|case| case.what == "lookahead").collect();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        for tensor in 0..3 {
+            let ours = run(&record, case, tensor)?;
+            for weights in ["fast", "slow"] {
+                let (kind, truth) = (format!("{weights}.{tensor}"), case.run("float64"));
+                let found = ours.error(weights, truth, &kind);
+                let theirs = case.run("float32").error(&kind, truth, &kind);
+                println!("{}: {kind} {found:.2} ULP, optax {theirs:.2}", case.label());
+                assert!(found <= f64::max(8.0, 2.0 * theirs), "{}: {kind} {found} ULP", case.label());
+            }
+        }
+    }
+    Ok(())
 }

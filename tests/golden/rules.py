@@ -9,8 +9,6 @@ tells how far from it the framework itself is. The last bits depend on the machi
 library's, which chooses its code by the processor.
 """
 
-import gzip
-import io
 import math
 import os
 import random
@@ -25,6 +23,8 @@ import keras  # noqa: E402
 import numpy  # noqa: E402
 import optax  # noqa: E402
 import torch  # noqa: E402
+
+from record import pack, row, versions  # noqa: E402
 
 ELEMENTS = 19
 STEPS = 40
@@ -484,12 +484,8 @@ def optax_cases():
     )
 
 
-def row(values):
-    return " ".join(repr(float(value)) for value in values)
-
-
 def write(out):
-    print(f"versions torch {torch.__version__} keras {keras.__version__} optax {optax.__version__}", file=out)
+    print(versions(), file=out)
     print("params", row(PARAMS), file=out)
     for grad in GRADS:
         print("grads", row(grad), file=out)
@@ -508,8 +504,5 @@ if __name__ == "__main__":
     torch_cases()
     keras_cases()
     optax_cases()
-    target = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.txt.gz")
-    with gzip.GzipFile(target, "wb", mtime=0) as packed:
-        with io.TextIOWrapper(packed, encoding="ascii") as out:
-            write(out)
-    print(len(CASES), "cases,", os.path.getsize(target), "bytes", file=sys.stderr)
+    size = pack("rules.txt.gz", write)
+    print(len(CASES), "cases,", size, "bytes", file=sys.stderr)
