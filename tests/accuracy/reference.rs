@@ -1,174 +1,154 @@
-//! The rules once more, one element in `f64`, from the formulas of the papers and of the frameworks' documentation:
-//! nothing is folded, and nothing but the options is shared with the crate.
+//! The rules once more, in `f64`, from the formulas of the papers and of the frameworks' documentation: nothing is folded, and
+//! nothing but the options is shared with the crate.
 
 mod adam;
 mod adaptive;
 mod denominator;
 mod descent;
+mod element;
 mod sign;
+mod whole;
 
 use std::cell::Cell;
 
 use gradstep::{AnyRule, Rule, Value};
 
-/// From options, step number (from 1), parameter, gradient and state to the new parameter. Writes the new
-/// state.
-type Formula = fn(&Options, u64, f64, f64, &mut [f64]) -> f64;
+use element::Element;
+
+/// What a rule does.
+#[derive(Clone, Copy)]
+enum Formula {
+    /// From options, step number (from 1), parameter, gradient and state to the new parameter. Writes the new state.
+    Element(fn(&Options, u64, f64, f64, &mut [f64]) -> f64),
+    /// The same for a whole tensor: what is taken from each parameter. State is by slices, of which the last ones may have one
+    /// element.
+    Tensor(fn(&Options, u64, &[f64], &[f64], &mut [Vec<f64>]) -> Vec<f64>),
+}
 
 fn formula(name: &str) -> Formula {
+    use Formula::{Element, Tensor};
     match name {
-        "sgd" => descent::sgd,
-        "momentum" | "sgdw" => descent::momentum,
-        "qhm" => descent::qhm,
-        "asgd" => descent::asgd,
-        "adagrad" => adaptive::adagrad,
-        "rmsprop" => adaptive::rmsprop,
-        "adadelta" => adaptive::adadelta,
-        "ftrl" => adaptive::ftrl,
-        "madgrad" => adaptive::madgrad,
-        "adam" | "adamw" => adam::adam,
-        "nadam" | "nadamw" => adam::nadam,
-        "radam" => adam::radam,
-        "qhadam" => adam::qhadam,
-        "adan" => adam::adan,
-        "ademamix" => adam::ademamix,
-        "adamax" => denominator::adamax,
-        "adabelief" => denominator::adabelief,
-        "yogi" => denominator::yogi,
-        "adabound" | "amsbound" => denominator::adabound,
-        "adopt" => denominator::adopt,
-        "sophia" => denominator::sophia,
-        "signsgd" => sign::signsgd,
-        "signum" => sign::signum,
-        "lion" => sign::lion,
-        "rprop" => sign::rprop,
+        "sgd" => Element(descent::sgd),
+        "momentum" | "sgdw" => Element(descent::momentum),
+        "qhm" => Element(descent::qhm),
+        "asgd" => Element(descent::asgd),
+        "adagrad" => Element(adaptive::adagrad),
+        "rmsprop" => Element(adaptive::rmsprop),
+        "adadelta" => Element(adaptive::adadelta),
+        "ftrl" => Element(adaptive::ftrl),
+        "madgrad" => Element(adaptive::madgrad),
+        "adam" | "adamw" => Element(adam::adam),
+        "nadam" | "nadamw" => Element(adam::nadam),
+        "radam" => Element(adam::radam),
+        "qhadam" => Element(adam::qhadam),
+        "adan" => Element(adam::adan),
+        "ademamix" => Element(adam::ademamix),
+        "adamax" => Element(denominator::adamax),
+        "adabelief" => Element(denominator::adabelief),
+        "yogi" => Element(denominator::yogi),
+        "adabound" | "amsbound" => Element(denominator::adabound),
+        "adopt" => Element(denominator::adopt),
+        "sophia" => Element(denominator::sophia),
+        "signsgd" => Element(sign::signsgd),
+        "signum" => Element(sign::signum),
+        "lion" => Element(sign::lion),
+        "rprop" => Element(sign::rprop),
+        "ngd" => Tensor(whole::ngd),
+        "lars" => Tensor(whole::lars),
+        "lamb" => Tensor(whole::lamb),
+        "novograd" => Tensor(whole::novograd),
+        "dog" => Tensor(whole::dog),
+        "dowg" => Tensor(whole::dowg),
+        "prodigy" => Tensor(whole::prodigy),
+        "dadapt_adam" => Tensor(whole::dadapt_adam),
+        "schedulefree_sgd" => Tensor(whole::schedulefree_sgd),
+        "schedulefree_adamw" => Tensor(whole::schedulefree_adamw),
         name => panic!("{name} has no reference: add its formula to tests/accuracy/reference.rs"),
     }
 }
 
-/// State before the first step.
-fn initial(o: &Options) -> Vec<f64> {
-    let mut state = vec![0.0; o.rule.state().len()];
-    match o.rule.name() {
-        "adagrad" | "rmsprop" | "ftrl" => state[0] = o.number("initial_accumulator_value"),
-        "yogi" => state.fill(o.number("initial_accumulator_value")),
-        "rprop" => state[1] = o.number("lr"),
-        _ => {}
+/// What a state slice holds before the first step.
+fn initial(o: &Options, slot: usize) -> f64 {
+    match (o.rule.name(), slot) {
+        ("adagrad" | "rmsprop" | "ftrl", 0) | ("yogi", _) => o.number("initial_accumulator_value"),
+        ("rprop", 1) => o.number("lr"),
+        ("prodigy" | "dadapt_adam", _) if o.rule.state()[slot] == "d" => o.number("d0"),
+        _ => 0.0,
     }
-    state
 }
 
-/// One element under one rule.
+/// A tensor under one rule.
 pub struct Reference {
     options: Options,
     formula: Formula,
-    p: f64,
-    state: Vec<f64>,
-    /// The largest magnitudes so far, of the parameter and of the rule's change.
-    largest: f64,
-    largest_change: f64,
+    elements: Vec<Element>,
+    /// By slices.
+    state: Vec<Vec<f64>>,
 }
 
 impl Reference {
-    pub fn new(rule: &AnyRule, p: f64) -> Self {
-        let options = Options { rule: *rule, doubtful: Cell::new(false) };
-        let (formula, state) = (formula(rule.name()), initial(&options));
-        Self { options, formula, p, state, largest: p.abs(), largest_change: 0.0 }
+    pub fn new(rule: &AnyRule, params: &[f32]) -> Self {
+        let options = Options::of(rule);
+        let len = |slot| rule.state_len(slot, params.len());
+        let state = (0..rule.state().len()).map(|slot| vec![initial(&options, slot); len(slot)]).collect();
+        let elements = params.iter().map(|&p| Element::new(rule, p.into())).collect();
+        Self { options, formula: formula(rule.name()), elements, state }
     }
 
     /// Writes state that the rule leaves to its caller.
-    pub fn fill(&mut self, slot: usize, value: f64) {
-        self.state[slot] = value;
+    pub fn fill(&mut self, slot: usize, i: usize, value: f64) {
+        self.state[slot][i] = value;
     }
 
-    pub fn step(&mut self, t: u64, g: f64) {
-        let (g, direction) = self.gradient(g);
-        let mut change = self.change(t, g);
-        let o = &self.options;
-        if o.flag("cautious") && sign(change) * direction <= 0.0 {
-            change = 0.0;
-        }
-        self.p = self.decayed(change);
-        if o.word("l1_form") == "proximal" {
-            self.p = sign(self.p) * (self.p.abs() - o.number("lr") * o.number("l1")).max(0.0);
-        }
-        self.largest = self.largest.max(self.p.abs());
-    }
-
-    /// The gradient that the rule sees, and its sign.
-    fn gradient(&self, g: f64) -> (f64, f64) {
-        let (o, p) = (&self.options, self.p);
-        let given = if o.flag("maximize") { -g } else { g };
-        let decay = if o.word("decay") == "coupled" { o.number("weight_decay") } else { 0.0 };
-        let l1 = if o.word("l1_form") == "subgradient" { o.number("l1") } else { 0.0 };
-        let mut g = given + decay * p;
-        if l1 != 0.0 {
-            g += l1 * o.sign(p, self.largest);
-        }
-        let size = given.abs() + decay * self.largest + l1;
-        if g != given && g.abs() < 0.01 * size {
-            o.doubtful.set(true);
-        }
-        (g, o.sign(g, size))
-    }
-
-    /// What the rule takes from the parameter. Most do not read it: from 0 their change is seen exactly, even
-    /// one that vanishes beside the parameter.
-    fn change(&mut self, t: u64, g: f64) -> f64 {
-        let from = if self.reads_parameter() { self.p - self.decays_first() } else { 0.0 };
-        let change = from - (self.formula)(&self.options, t, from, g, &mut self.state);
-        self.largest_change = self.largest_change.max(change.abs());
-        change
-    }
-
-    /// What decay takes from the parameter before the rule reads it.
-    fn decays_first(&self) -> f64 {
-        let o = &self.options;
-        let part = match o.word("decay") {
-            _ if o.flag("cautious_decay") => 0.0,
-            "decoupled" => o.number("lr") * o.number("weight_decay"),
-            "fixed" => o.number("weight_decay"),
-            _ => 0.0,
-        };
-        part * self.p
-    }
-
-    fn reads_parameter(&self) -> bool {
-        matches!(self.options.rule.name(), "asgd" | "ftrl" | "madgrad")
-    }
-
-    /// The parameter after the change and weight decay.
-    fn decayed(&self, change: f64) -> f64 {
-        let (o, old, new) = (&self.options, self.p, self.p - change);
-        let (lr, decay) = (o.number("lr"), o.number("weight_decay"));
-        let form = o.word("decay");
-        if form == "coupled" || decay == 0.0 || o.flag("cautious_decay") && !self.towards_zero(change) {
-            return new;
-        }
-        match form {
-            "decoupled" => new - lr * decay * old,
-            "decoupled-after" => new - lr * decay * new,
-            "fixed" => new - decay * old,
-            "fixed-after" => new - decay * new,
-            "proximal" => new / (1.0 + lr * decay),
-            other => panic!("no reference for decay {other}"),
+    pub fn step(&mut self, t: u64, grads: &[f32]) {
+        match self.formula {
+            Formula::Element(formula) => {
+                for (i, &g) in grads.iter().enumerate() {
+                    self.step_element(formula, t, i, g.into());
+                }
+            }
+            Formula::Tensor(formula) => {
+                let seen: Vec<f64> = self.elements.iter().map(Element::seen).collect();
+                let grads = self.elements.iter().zip(grads).map(|(element, &g)| element.gradient(g.into()));
+                let (grads, signs): (Vec<f64>, Vec<f64>) = grads.unzip();
+                let changes = formula(&self.options, t, &seen, &grads, &mut self.state);
+                for ((element, change), sign) in self.elements.iter_mut().zip(changes).zip(signs) {
+                    element.take(change, sign);
+                }
+            }
         }
     }
 
-    fn towards_zero(&self, change: f64) -> bool {
-        // Where `f32` takes the new parameter from the old, the error is of the parameter's size.
-        let parameter = if self.reads_parameter() { 0.1 * self.largest } else { 0.0 };
-        self.options.sign(change, self.largest_change + parameter) * sign(self.p) > 0.0
+    /// Most rules do not read the parameter: from 0 their change is seen exactly, even one that vanishes beside it.
+    fn step_element(
+        &mut self,
+        formula: fn(&Options, u64, f64, f64, &mut [f64]) -> f64,
+        t: u64,
+        i: usize,
+        g: f64,
+    ) {
+        let element = &mut self.elements[i];
+        let (g, sign) = element.gradient(g);
+        let from = if element.reads_parameter() { element.seen() } else { 0.0 };
+        let mut state: Vec<f64> = self.state.iter().map(|slice| slice[i]).collect();
+        let change = from - formula(element.options(), t, from, g, &mut state);
+        self.state.iter_mut().zip(state).for_each(|(slice, new)| slice[i] = new);
+        element.take(change, sign);
+    }
+
+    pub fn len(&self) -> usize {
+        self.elements.len()
     }
 
     /// Whether all that came after may hang on the sign of a rounding error.
-    pub fn doubtful(&self) -> bool {
-        self.options.doubtful.get()
+    pub fn doubtful(&self, i: usize) -> bool {
+        self.elements[i].options().doubtful.get()
     }
 
-    /// The parameter, then the state in the rule's order.
-    pub fn values(&self) -> Vec<f64> {
-        std::iter::once(self.p).chain(self.state.iter().copied()).collect()
+    /// Of one element the parameter, then the state in the rule's order.
+    pub fn values(&self, i: usize) -> impl Iterator<Item = f64> {
+        let state = self.state.iter().map(move |slice| slice[i.min(slice.len() - 1)]);
+        std::iter::once(self.elements[i].p).chain(state)
     }
 }
 
@@ -179,6 +159,10 @@ pub struct Options {
 }
 
 impl Options {
+    fn of(rule: &AnyRule) -> Self {
+        Self { rule: *rule, doubtful: Cell::new(false) }
+    }
+
     fn number(&self, name: &str) -> f64 {
         match self.rule.get(name) {
             Some(Value::Number(number)) => number,
