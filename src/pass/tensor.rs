@@ -68,6 +68,8 @@ pub(super) struct Plan {
     pub(super) place: usize,
     /// How many elements a row has; 0 where nothing goes by rows.
     pub(super) row_len: usize,
+    /// Whether the tensor must not be cut: all of it is one unit.
+    pub(super) in_one: bool,
     /// Unscaling and clipping in one.
     pub(super) factor: f32,
     pub(super) settled: [f32; MAX_SCALARS],
@@ -228,16 +230,14 @@ impl<'a> PassTensor<'a> {
 
     /// How many elements a row has; 0 where nothing goes by rows.
     fn row_len(&self, pass: &Pass) -> usize {
-        match (self.rows, pass.clip) {
-            (Some(rows), _) if pass.goes_by_rows() => self.len().checked_div(rows).unwrap_or(0),
-            (None, Clip::Adaptive { .. }) => self.len(),
-            _ => 0,
-        }
+        let rows = self.rows.filter(|_| pass.goes_by_rows());
+        rows.and_then(|rows| self.len().checked_div(rows)).unwrap_or(0)
     }
 
     /// Makes it ready for a pass.
     pub(crate) fn begin(&mut self, pass: &Pass) {
         self.plan.row_len = self.row_len(pass);
+        self.plan.in_one = self.rows.is_none() && matches!(pass.clip, Clip::Adaptive { .. });
         if let Some(slot) = self.telemetry {
             slot.clear();
         }
