@@ -56,6 +56,8 @@ pub struct PassTensor<'a> {
     pub(super) rows: Option<usize>,
     pub(super) offset: usize,
     pub(super) sums: Shared<GradSums>,
+    /// Those of all shards of a tensor, where this is one of them.
+    of_shards: Option<GradSums>,
     pub(super) plan: Plan,
 }
 
@@ -119,6 +121,7 @@ impl<'a> PassTensor<'a> {
             rows: None,
             offset: 0,
             sums: Shared::default(),
+            of_shards: None,
             plan: Plan::default(),
         })
     }
@@ -181,9 +184,21 @@ impl<'a> PassTensor<'a> {
         self.sums.get()
     }
 
-    /// The sums over all shards of this tensor, for [`Workers::finish_pass`](crate::Workers::finish_pass).
+    /// The sums over all shards of this tensor, for [`Workers::finish_pass`](crate::Workers::finish_pass). Those of the
+    /// shard itself stay, for its telemetry.
     pub fn set_sums(&mut self, sums: GradSums) {
-        self.sums.set(sums);
+        self.of_shards = Some(sums);
+    }
+
+    /// The sums over all of the tensor, of which this may be a shard.
+    pub(super) fn whole_sums(&self) -> GradSums {
+        self.of_shards.unwrap_or_else(|| self.sums())
+    }
+
+    /// Makes room for what is to be measured.
+    pub(super) fn forget_sums(&mut self) {
+        self.sums.set(GradSums::default());
+        self.of_shards = None;
     }
 
     /// The number of parameters.
