@@ -211,7 +211,9 @@ fn step(
     let Prepare { scale, shrink } = rule.prepare();
     let scale = scale * view.plan.factor;
     let long = rule.state().len().saturating_sub(rule.scalars());
-    let is_momentum = |name: &&str| matches!(*name, "exp_avg" | "momentum_buffer");
+    // A rule with scalars may have moved it already, when it measured.
+    let is_momentum =
+        |name: &&str| rule.scalars() == 0 && matches!(*name, "exp_avg" | "momentum_buffer");
     let work = Work {
         preparation: *preparation,
         scale,
