@@ -212,8 +212,7 @@ fn step(
     let scale = scale * view.plan.factor;
     let long = rule.state().len().saturating_sub(rule.scalars());
     // A rule with scalars may have moved it already, when it measured.
-    let is_momentum =
-        |name: &&str| rule.scalars() == 0 && matches!(*name, "exp_avg" | "momentum_buffer");
+    let is_momentum = |name: &&str| rule.scalars() == 0 && matches!(*name, "exp_avg" | "momentum_buffer");
     let work = Work {
         preparation: *preparation,
         scale,

@@ -120,7 +120,7 @@ impl Telemetry {
         self.counts.non_finite
     }
 
-    /// How many parameters stayed as they were, in their format, although the update was not 0. A rule that puts a new value
+    /// How many parameters stayed as they were, in their format, although the update was not 0; a NaN is not counted. A rule that puts a new value
     /// in a parameter's place, instead of a change, loses none by this count.
     #[must_use]
     pub fn lost_updates(&self) -> u64 {
@@ -258,7 +258,7 @@ impl Watch {
     fn lost(&mut self, seen: &Seen<'_>) {
         let mut lost = 0_u32;
         for ((old, new), change) in seen.old.iter().zip(seen.new).zip(seen.changes) {
-            lost += u32::from(old.to_bits() == new.to_bits()) & u32::from(*change != 0.0);
+            lost += u32::from(old == new) & u32::from(*change != 0.0);
         }
         self.counts.lost += u64::from(lost);
     }
