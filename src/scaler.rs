@@ -119,9 +119,10 @@ impl Default for LossScaler {
     }
 }
 
-/// Frameworks keep the scale as an `f32`. One that underflows stays at the least number above 0, so that it can be divided by.
+/// Frameworks keep the scale as an `f32`. One that underflows stays at the least normal number, so that it can be divided by:
+/// below some 3e-39 the quotient would be infinite.
 fn in_f32(scale: f64) -> f64 {
-    (scale as f32).max(f32::from_bits(1)).into()
+    (scale as f32).max(f32::MIN_POSITIVE).into()
 }
 
 fn positive(option: &'static str, value: f64) -> Result<f64, Error> {
