@@ -160,7 +160,8 @@ impl<'a> PassTensor<'a> {
         Self { rows: Some(rows), ..self }
     }
 
-    /// Tells that the slices are a shard of a larger tensor, and begin at this element of it, a multiple of 4096.
+    /// Tells that the slices are a shard of a larger tensor, and begin at this element of it, a multiple of 4096, and of the
+    /// length of a row where there are [rows](Self::rows), which are those of the shard.
     #[must_use]
     pub fn shard_at(self, offset: usize) -> Self {
         Self { offset, ..self }
@@ -282,11 +283,15 @@ impl<'a> PassTensor<'a> {
         {
             return Err(Error::Rows { tensor: tensor(), rows, len: expected });
         }
-        if self.offset.is_multiple_of(BLOCK) {
-            Ok(())
-        } else {
-            Err(Error::ShardOffset { tensor: tensor(), offset: self.offset, block: BLOCK })
-        }
+        let row_len = self.rows.and_then(|rows| expected.checked_div(rows)).filter(|&len| len > 0);
+        let begins_at = |block| {
+            if self.offset.is_multiple_of(block) {
+                Ok(())
+            } else {
+                Err(Error::ShardOffset { tensor: tensor(), offset: self.offset, block })
+            }
+        };
+        begins_at(BLOCK).and(begins_at(row_len.unwrap_or(BLOCK)))
     }
 
     /// What the thread that steps all of it gets.
