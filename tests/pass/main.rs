@@ -1,0 +1,10 @@
+//! Everything that a training step does to a parameter, against a naive twin and against numbers by hand.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agreement;
+mod cases;
+mod model;
+mod parts;
+mod twin;
