@@ -33,6 +33,28 @@ impl Case {
         Self { parts, rule, step: 1 + random.below(12) as u64, model }
     }
 
+    /// Makes some gradients not finite, and tells in which tensors. With a small loss scale, or with micro-batches, all that
+    /// is given may be finite.
+    pub fn poison(&mut self, random: &mut Random) -> Vec<bool> {
+        let overflow_by_unscaling = random.below(3) == 0;
+        if overflow_by_unscaling {
+            self.parts.loss_scale = 1e-3;
+        }
+        let mut poisoned = Vec::new();
+        for tensor in &mut self.model {
+            let now = tensor.len() > 0 && random.below(2) == 0;
+            if now {
+                match random.below(3) {
+                    0 if overflow_by_unscaling => tensor.overflow(f32::MAX / 100.0, 0, random),
+                    1 if !self.parts.zero_grads => tensor.overflow(f32::MAX, 1, random),
+                    _ => tensor.poison(random),
+                }
+            }
+            poisoned.push(now);
+        }
+        poisoned
+    }
+
     /// Takes the step, and asks afterwards.
     pub fn run<T>(
         &self,
@@ -40,9 +62,9 @@ impl Case {
         model: &mut [Owned],
         ask: impl FnOnce(&PassReport, &[PassTensor<'_>]) -> T,
     ) -> T {
-        with_tensors(model, |tensors| {
-            let report = workers.step_pass(&self.parts.pass(), &self.rule, self.step, tensors).unwrap();
-            ask(&report, tensors)
+        with_tensors(model, |mut tensors| {
+            let report = workers.step_pass(&self.parts.pass(), &self.rule, self.step, &mut tensors).unwrap();
+            ask(&report, &tensors)
         })
     }
 
@@ -51,6 +73,11 @@ impl Case {
         let shapes: Vec<_> = self.model.iter().map(|tensor| (tensor.len(), tensor.rows)).collect();
         format!("{:?}\n{:?} at step {}\n(length, rows): {shapes:?}", self.parts, self.rule, self.step)
     }
+}
+
+/// For comparison, in which two norms that are NaN are the same.
+pub fn shown(report: &PassReport) -> String {
+    format!("{report:?}")
 }
 
 /// Any rule in any configuration.

@@ -4,7 +4,10 @@
 mod common;
 
 mod agreement;
+mod all_or_nothing;
 mod cases;
+mod errors;
 mod model;
 mod parts;
+mod shards;
 mod twin;

@@ -143,6 +143,19 @@ impl Numbers {
         }
     }
 
+    /// Both of one format.
+    pub fn followed_by(&self, later: &Self) -> Self {
+        match (self, later) {
+            (Self::Single(first), Self::Single(later)) => {
+                Self::Single(Padded::new(&[&first[..], later].concat(), 0))
+            }
+            (Self::Half(format, first), Self::Half(_, later)) => {
+                Self::Half(*format, Padded::new(&[&first[..], later].concat(), 0))
+            }
+            _ => panic!("two formats"),
+        }
+    }
+
     fn is_intact(&self) -> bool {
         match self {
             Self::Single(values) => values.is_intact(),
@@ -204,6 +217,22 @@ impl Owned {
         tensor
     }
 
+    /// Puts a NaN or an infinity in the gradient.
+    pub fn poison(&mut self, random: &mut Random) {
+        let poison = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][random.below(3)];
+        self.grads.set(random.below(self.len()), poison);
+    }
+
+    /// Puts a finite gradient in, and in so many micro-batches more, that becomes infinite when they are added up or unscaled.
+    pub fn overflow(&mut self, large: f32, more: usize, random: &mut Random) {
+        let single = |numbers: &Numbers| Numbers::new(None, &numbers.values());
+        self.grads = single(&self.grads);
+        self.more = vec![self.grads.clone(); more];
+        let i = random.below(self.len());
+        self.grads.set(i, large);
+        self.more.iter_mut().for_each(|more| more.set(i, large));
+    }
+
     pub fn len(&self) -> usize {
         self.params.len()
     }
@@ -246,7 +275,7 @@ impl Owned {
             state: self.state.iter().map(single).collect(),
             average: self.average.as_ref().map(single),
             copy: self.copy.as_ref().map(halves),
-            rows: self.row_len().map(|row_len| range.len() / row_len),
+            rows: self.row_len().map(|row_len| (range.len() / row_len).max(1)),
             offset: range.start,
             ..self.clone()
         }
@@ -279,19 +308,18 @@ impl Owned {
 }
 
 /// Lends a model to a pass.
-pub fn with_tensors<T>(model: &mut [Owned], work: impl FnOnce(&mut [PassTensor<'_>]) -> T) -> T {
+pub fn with_tensors<T>(model: &mut [Owned], work: impl FnOnce(Vec<PassTensor<'_>>) -> T) -> T {
     let more: Vec<Vec<Numbers>> = model.iter_mut().map(|tensor| std::mem::take(&mut tensor.more)).collect();
     let floats: Vec<Vec<Floats<'_>>> =
         more.iter().map(|more| more.iter().map(Numbers::read).collect()).collect();
     let slots: Vec<TelemetrySlot> = model.iter().map(|_| TelemetrySlot::default()).collect();
-    let mut tensors: Vec<_> = model
+    let tensors = model
         .iter_mut()
         .zip(&floats)
         .zip(&slots)
         .map(|((owned, more), slot)| owned.tensor(more, slot))
         .collect();
-    let answer = work(&mut tensors);
-    drop(tensors);
+    let answer = work(tensors);
     for ((tensor, more), slot) in model.iter_mut().zip(&more).zip(&slots) {
         tensor.more.clone_from(more);
         tensor.told = tensor.told.map(|_| slot.get());
@@ -314,7 +342,9 @@ pub fn assert_same(found: &[Owned], expected: &[Owned], label: impl Fn() -> Stri
 }
 
 /// The bits of everything, and what was told.
-pub fn outcome(model: &[Owned]) -> Vec<(Vec<Vec<u32>>, Option<Telemetry>)> {
+pub type Outcome = (Vec<Vec<u32>>, Option<Telemetry>);
+
+pub fn outcome(model: &[Owned]) -> Vec<Outcome> {
     assert!(model.iter().all(Owned::is_intact), "something was written beside a slice");
     model.iter().map(|tensor| (tensor.bits(), tensor.told)).collect()
 }
