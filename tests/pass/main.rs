@@ -5,9 +5,11 @@ mod common;
 
 mod agreement;
 mod all_or_nothing;
+mod by_hand;
 mod cases;
 mod errors;
 mod model;
 mod parts;
 mod shards;
+mod telemetry;
 mod twin;
