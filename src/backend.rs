@@ -148,14 +148,20 @@ impl Backend {
     #[inline]
     pub(crate) fn run<V: Vectorized>(self, work: V) -> V::Output {
         match self.0 {
-            Kind::Scalar => work.run(Scalar),
-            Kind::Wide => work.run(Wide),
+            Kind::Scalar => compiled(Scalar, work),
+            Kind::Wide => compiled(Wide, work),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2(proof) => pulp::Simd::vectorize(proof, OnX86(work)),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx512(proof) => pulp::Simd::vectorize(proof, OnX86(work)),
         }
     }
+}
+
+/// A function of its own for each backend, as `pulp` makes them: `.ci/code-size` and profilers can tell them apart.
+#[inline(never)]
+fn compiled<I: Isa, V: Vectorized>(isa: I, work: V) -> V::Output {
+    work.run(isa)
 }
 
 /// Hands work to `pulp`, which compiles it with the instructions switched on.

@@ -225,7 +225,7 @@ fn convert_eps<R: Rule + Options>(from: &R, to: &mut R, step: u64) -> Result<(),
     else {
         return Err(refuse(from, "eps_place", NO_ALGEBRA));
     };
-    let corrected = from.get("bias_correction") != Some(Value::Flag(false));
+    let corrected = from.get("bias_correction2") != Some(Value::Flag(false));
     let scale = if corrected { sqrt(correction(beta2, step)) } else { 1.0 };
     let eps = match old {
         AdamEps::AfterCorrection => eps * scale,

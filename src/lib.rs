@@ -16,6 +16,7 @@
 //! - **The rules**: [`Sgd`], [`Momentum`], [`AdaGrad`], [`RmsProp`], [`Adadelta`], [`Adam`], [`AdamW`], each with the
 //!   conventions of the frameworks as options and presets; [`AnyRule`] is any of them, chosen by name.
 //! - **A step**: [`step()`] on the best [`Backend`], [`Backend::step`] on a given one, [`par_step`] on all threads.
+//! - **A wrapper**: [`Lookahead`] adds slow weights to any rule.
 //! - **A model**: [`Workers::step_model`] steps a list of tensors in one call, on threads of your choice ([`Join`]);
 //!   [`Optimizer`] owns the state, the names, the groups and the counters too.
 //! - **Training**: [`train`] has a small driver that shuffles, steps and knows when to stop.
@@ -50,6 +51,7 @@ mod exact;
 mod format;
 mod join;
 mod lane;
+mod lookahead;
 mod math;
 mod moments;
 #[cfg(feature = "alloc")]
@@ -85,6 +87,7 @@ pub use {
     format::Format,
     join::{Join, Serial},
     lane::Lane,
+    lookahead::Lookahead,
     moments::AdamEps,
     options::{Domain, Kind, OptionInfo, Options, Value},
     pass::{

@@ -20,6 +20,8 @@ pub enum Domain {
     Positive,
     /// Finite, and above 1.
     AboveOne,
+    /// Above 0, and at most 1.
+    PositiveUnit,
 }
 
 impl Domain {
@@ -33,6 +35,7 @@ impl Domain {
             Self::Unit => (0.0..=1.0).contains(&value),
             Self::Positive => value > 0.0 && value.is_finite(),
             Self::AboveOne => value > 1.0 && value.is_finite(),
+            Self::PositiveUnit => value > 0.0 && value <= 1.0,
         }
     }
 }
@@ -46,6 +49,7 @@ impl fmt::Display for Domain {
             Self::Unit => "from 0 to 1",
             Self::Positive => "finite and above 0",
             Self::AboveOne => "finite and above 1",
+            Self::PositiveUnit => "above 0 and at most 1",
         })
     }
 }

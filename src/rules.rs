@@ -46,5 +46,5 @@ registry! {
     prodigy: Prodigy(Prodigy) as optax;
     dadapt_adam: DAdaptAdam(DAdaptAdam) as optax;
     schedulefree_sgd: ScheduleFreeSgd(ScheduleFreeSgd) as paper, optax;
-    schedulefree_adamw: ScheduleFreeAdamW(ScheduleFreeAdamW) as paper, optax;
+    schedulefree_adamw: ScheduleFreeAdamW(ScheduleFreeAdamW) as paper, keras, optax;
 }

@@ -4,6 +4,7 @@ use core::{array, ops};
 
 use crate::{
     Error, Rule,
+    error::Name,
     run::{Sweep, Tagged},
     tile::{Buffer, tiles},
     whole::{MAX_SCALARS, Whole},
@@ -221,8 +222,13 @@ impl<'a> Tensor<'a> {
 
     /// Whether a rule that asks for this state can step these slices.
     pub(crate) fn check(&self, layout: &Layout) -> Result<(), Error> {
-        layout.check_count(self.slots)?;
         check_length("grads", self.len(), self.slices.grads.len())?;
+        self.check_state(layout)
+    }
+
+    /// The same but for the gradient.
+    pub(crate) fn check_state(&self, layout: &Layout) -> Result<(), Error> {
+        layout.check_count(self.slots)?;
         layout.check_lengths(self.len(), self.slices.state.iter().map(|slice| slice.len()))
     }
 }
@@ -265,6 +271,17 @@ pub(crate) fn read_scalars<'s>(held: impl Iterator<Item = &'s mut f32>) -> [f32;
     scalars
 }
 
+/// Checks all tensors of a list; a length that is refused names the tensor by its place.
+pub(crate) fn check_each(
+    tensors: &[Tensor<'_>],
+    check: impl Fn(&Tensor<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut places = tensors.iter().enumerate();
+    places.try_for_each(|(place, tensor)| {
+        check(tensor).map_err(|error| error.of_tensor(|| Name::of(format_args!("#{place}"))))
+    })
+}
+
 fn check_length(slice: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Length { slice, expected, found }) }
 }
@@ -285,6 +302,11 @@ impl Layout {
     pub(crate) fn of<R: Rule>(rule: &R) -> Self {
         let names = rule.state();
         Self { rule: rule.name(), names, slices: names.len().saturating_sub(rule.scalars()) }
+    }
+
+    /// State that is as long as the parameters.
+    pub(crate) const fn slices(rule: &'static str, names: &'static [&'static str]) -> Self {
+        Self { rule, names, slices: names.len() }
     }
 
     /// Whether there are as many slices as the rule names.

@@ -40,6 +40,12 @@ impl Velocity {
 }
 
 impl Coefficients {
+    /// The same for gradients that are too small by `scale`.
+    pub(crate) fn scaled(self, scale: f64) -> Self {
+        let times = |coefficient: f32| (f64::from(coefficient) * scale) as f32;
+        Self { gain: times(self.gain), direct: times(self.direct), ..self }
+    }
+
     /// The parameter's change and the new velocity.
     #[inline(always)]
     pub(crate) fn follow<L: Lane>(self, g: L, v: L) -> (L, L) {

@@ -2,9 +2,8 @@
 
 use crate::{
     Backend, Error, Join, Rule, Serial, Tensor,
-    error::Name,
     run::{OneRule, Program, check_rule, run},
-    tensor::Layout,
+    tensor::{Layout, check_each},
     whole::measure,
 };
 
@@ -110,9 +109,7 @@ impl<J: Join> Workers<J> {
     pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         check_rule(rule, step)?;
         let layout = Layout::of(rule);
-        for (place, tensor) in tensors.iter().enumerate() {
-            tensor.check(&layout).map_err(|error| error.of_tensor(|| Name::of(format_args!("#{place}"))))?;
-        }
+        check_each(tensors, |tensor| tensor.check(&layout))?;
         self.run(&OneRule { rule, step }, tensors);
         Ok(())
     }
@@ -128,14 +125,23 @@ impl<J: Join> Workers<J> {
         if program.measures() {
             measure(self.backend, program, tensors, Tensor::feed);
         }
+        self.spread(tensors, |backend, tensors| run(backend, program, tensors));
+    }
+
+    /// Has all tensors worked on, by several threads where that is worth it.
+    pub(crate) fn spread(
+        &self,
+        tensors: &mut [Tensor<'_>],
+        work: impl Fn(Backend, &mut [Tensor<'_>]) + Sync,
+    ) {
         #[cfg(feature = "std")]
         if self.shares(tensors) {
             return share(&self.join, tensors, |part| match part {
-                Part::Whole(tensors) => run(self.backend, program, tensors),
-                Part::Range(mut range) => run(self.backend, program, core::slice::from_mut(&mut range)),
+                Part::Whole(tensors) => work(self.backend, tensors),
+                Part::Range(mut range) => work(self.backend, core::slice::from_mut(&mut range)),
             });
         }
-        run(self.backend, program, tensors);
+        work(self.backend, tensors);
     }
 }
 

@@ -167,7 +167,7 @@ fn contradictions() {
     conflict(Momentum::keras().dampening(0.1).map(drop));
     conflict(RmsProp::torch().nesterov(true).map(drop));
     conflict(Adam::keras().amsgrad(AmsGrad::Corrected).map(drop));
-    conflict(Adam::torch().bias_correction(false).unwrap().amsgrad(AmsGrad::Corrected).map(drop));
+    conflict(Adam::torch().bias_correction2(false).unwrap().amsgrad(AmsGrad::Corrected).map(drop));
 }
 
 #[test]

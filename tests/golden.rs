@@ -3,13 +3,15 @@
 //! A framework's run in `f64` is the truth. Ours, in `f32`, may be no farther from it than the framework's own run in
 //! `f32` times [`FACTOR`], or than a floor where that run happens to be nearly exact.
 
+#[path = "golden/record.rs"]
+mod record;
 #[path = "common/ulps.rs"]
 mod ulps;
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::collections::BTreeMap;
 
-use flate2::read::GzDecoder;
 use gradstep::{AnyRule, Backend, Rule, Value, init_state};
+use record::{Case, Record, Run};
 use ulps::ulps;
 
 /// How much farther from the truth than the framework's own `f32` run.
@@ -28,6 +30,8 @@ const FLOORS: &[(&str, f64, f64)] = &[
     ("rmsprop", PARAMS_FLOOR, 128.0),
     // A step sets the parameter anew, from a sum over all steps in which large terms cancel.
     ("madgrad", 32.0, STATE_FLOOR),
+    // In one run an average ends near zero, with what it had of errors when it was large.
+    ("prodigy", PARAMS_FLOOR, 160.0),
     // Its rate is a quotient of sums whose terms partly cancel, and an error of the rate is one of every parameter.
     ("dadapt_adam", 64.0, STATE_FLOOR),
 ];
@@ -43,6 +47,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("keras", "adamax", "exp_avg=momentum exp_inf=norm"),
     ("keras", "nadam", "exp_avg=momentum exp_avg_sq=velocity"),
     ("keras", "lion", "exp_avg=momentum"),
+    ("keras", "schedulefree_adamw", "z=momentum exp_avg_sq=velocity"),
     ("optax", "momentum", "momentum_buffer=trace"),
     ("optax", "adagrad", "sum=sum_of_squares"),
     ("optax", "rmsprop", "square_avg=nu momentum_buffer=trace grad_avg=mu"),
@@ -75,120 +80,45 @@ const NAMES: &[(&str, &str, &str)] = &[
 /// State that the caller fills and the rule only reads: the recorded one does not change.
 const GIVEN: &[(&str, &str)] = &[("sophia", "hessian")];
 
-/// A framework's parameters at some steps, and its last state, in one precision.
-#[derive(Default)]
-struct Recorded {
-    steps: BTreeMap<u64, Vec<f64>>,
-    state: BTreeMap<String, Vec<f64>>,
-}
-
-#[derive(Default)]
-struct Case {
-    framework: String,
-    rule: String,
-    options: Vec<(String, String)>,
-    /// By precision.
-    runs: BTreeMap<String, Recorded>,
-}
-
-#[derive(Default)]
-struct Golden {
-    params: Vec<f32>,
-    grads: Vec<Vec<f32>>,
-    cases: Vec<Case>,
-}
-
-impl Golden {
-    fn read() -> Self {
-        let mut text = String::new();
-        GzDecoder::new(&include_bytes!("golden/rules.txt.gz")[..]).read_to_string(&mut text).unwrap();
-        let mut golden = Self::default();
-        for line in text.lines() {
-            golden.line(line);
-        }
-        golden
+fn rule(case: &Case) -> AnyRule {
+    let mut rule = AnyRule::preset(&case.what, &case.framework).unwrap();
+    for (name, value) in &case.options {
+        rule.set(name, Value::parse(value)).unwrap_or_else(|error| panic!("{}: {error}", case.label()));
     }
-
-    fn line(&mut self, line: &str) {
-        let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
-        match words[..] {
-            ["versions", ..] => {}
-            ["params", ref values @ ..] => self.params = numbers(values),
-            ["grads", ref values @ ..] => self.grads.push(numbers(values)),
-            ["case", framework, rule, ref options @ ..] => self.cases.push(Case {
-                framework: framework.to_owned(),
-                rule: rule.to_owned(),
-                options: options.iter().map(|option| pair(option)).collect(),
-                runs: BTreeMap::new(),
-            }),
-            [precision, kind, name, ref values @ ..] => {
-                let run = self.cases.last_mut().unwrap().runs.entry(precision.to_owned()).or_default();
-                match kind {
-                    "step" => drop(run.steps.insert(name.parse().unwrap(), numbers(values))),
-                    "state" => drop(run.state.insert(name.to_owned(), numbers(values))),
-                    _ => panic!("{kind} in the recorded file"),
-                }
-            }
-            _ => panic!("a line in the recorded file: {line}"),
-        }
-    }
+    rule
 }
 
-fn numbers<T: std::str::FromStr<Err: std::fmt::Debug>>(words: &[&str]) -> Vec<T> {
-    words.iter().map(|word| word.parse().unwrap()).collect()
-}
-
-fn pair(text: &str) -> (String, String) {
-    let (name, value) = text.split_once('=').unwrap();
-    (name.to_owned(), value.to_owned())
-}
-
-impl Case {
-    fn label(&self) -> String {
-        format!("{} {} {:?}", self.framework, self.rule, self.options)
-    }
-
-    fn rule(&self) -> AnyRule {
-        let mut rule = AnyRule::preset(&self.rule, &self.framework).unwrap();
-        for (name, value) in &self.options {
-            rule.set(name, Value::parse(value)).unwrap_or_else(|error| panic!("{}: {error}", self.label()));
-        }
-        rule
-    }
-
-    /// The framework's name for one of our state slices.
-    fn name<'a>(&self, slot: &'a str) -> &'a str {
-        let names =
-            NAMES.iter().find(|(framework, rule, _)| *framework == self.framework && *rule == self.rule);
-        let Some((.., names)) = names else { return slot };
-        names.split(' ').find_map(|name| name.strip_prefix(slot)?.strip_prefix('=')).unwrap()
-    }
+/// The framework's name for one of our state slices.
+fn name_of<'a>(case: &Case, slot: &'a str) -> &'a str {
+    let names = NAMES.iter().find(|(framework, rule, _)| *framework == case.framework && *rule == case.what);
+    let Some((.., names)) = names else { return slot };
+    names.split(' ').find_map(|name| name.strip_prefix(slot)?.strip_prefix('=')).unwrap()
 }
 
 /// Our run, in the form of theirs.
-fn run(rule: &AnyRule, golden: &Golden, case: &Case) -> Recorded {
-    let mut params = golden.params.clone();
+fn run(rule: &AnyRule, record: &Record, case: &Case) -> Run {
+    let mut params = record.input("params")[0].clone();
     let slots = 0..rule.state().len();
     let mut state: Vec<_> = slots.map(|slot| vec![0.0; rule.state_len(slot, params.len())]).collect();
     let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
     init_state(rule, &mut slices).unwrap();
     for (slot, slice) in rule.state().iter().zip(&mut slices) {
-        if GIVEN.contains(&(&case.rule, slot)) {
-            let given = &case.runs["float64"].state[case.name(slot)];
+        if GIVEN.contains(&(&case.what, slot)) {
+            let given = case.run("float64").get("state", name_of(case, slot));
             slice.iter_mut().zip(given).for_each(|(value, &given)| *value = given as f32);
         }
     }
-    let mut recorded = Recorded::default();
-    for (t, grads) in (1..).zip(&golden.grads) {
+    let mut run = Run::default();
+    for (t, grads) in (1u64..).zip(record.input("grads")) {
         Backend::detect().step(rule, t, &mut params, grads, &mut slices).unwrap();
-        recorded.steps.insert(t, widen(&params));
+        run.insert("step", &t.to_string(), widen(&params));
     }
     // Scalars are not recorded.
     let slices = rule.state().len() - rule.scalars();
     for (slot, values) in rule.state().iter().zip(&state).take(slices) {
-        recorded.state.insert(case.name(slot).to_owned(), widen(values));
+        run.insert("state", name_of(case, slot), widen(values));
     }
-    recorded
+    run
 }
 
 fn widen(values: &[f32]) -> Vec<f64> {
@@ -196,16 +126,10 @@ fn widen(values: &[f32]) -> Vec<f64> {
 }
 
 /// The worst error of a run's parameters, and of its state.
-fn errors(found: &Recorded, truth: &Recorded) -> (f64, f64) {
-    let mut params = 0f64;
-    let mut largest = vec![0f64; truth.steps[&1].len()];
-    for (step, values) in &truth.steps {
-        for ((found, &truth), largest) in found.steps[step].iter().zip(values).zip(&mut largest) {
-            *largest = largest.max(truth.abs());
-            params = params.max(ulps(*found, truth, *largest));
-        }
-    }
-    let state = truth.state.iter().flat_map(|(name, values)| found.state[name].iter().zip(values));
+fn errors(found: &Run, truth: &Run) -> (f64, f64) {
+    let params = found.error("step", truth, "step");
+    let state = truth.all("state").iter();
+    let state = state.flat_map(|(name, values)| found.get("state", name).iter().zip(values));
     (params, state.fold(0.0, |worst, (&found, &truth)| worst.max(ulps(found, truth, truth.abs()))))
 }
 
@@ -216,22 +140,17 @@ fn floors(rule: &str) -> (f64, f64) {
 
 #[test]
 fn every_recorded_trajectory() {
-    let golden = Golden::read();
-    assert!(golden.cases.len() > 250);
+    let record = Record::read(include_bytes!("golden/rules.txt.gz"));
+    assert!(record.cases.len() > 250);
     let mut worst = BTreeMap::<&str, [f64; 4]>::new();
-    for case in &golden.cases {
-        let rule = case.rule();
-        let ours = run(&rule, &golden, case);
-        let truth = &case.runs["float64"];
-        assert_eq!(
-            ours.state.keys().collect::<Vec<_>>(),
-            truth.state.keys().collect::<Vec<_>>(),
-            "{}",
-            case.label()
-        );
+    for case in &record.cases {
+        let rule = rule(case);
+        let ours = run(&rule, &record, case);
+        let truth = case.run("float64");
+        assert_eq!(ours.names("state"), truth.names("state"), "{}", case.label());
         let (params, state) = errors(&ours, truth);
-        let (their_params, their_state) = errors(&case.runs["float32"], truth);
-        let (params_floor, state_floor) = floors(&case.rule);
+        let (their_params, their_state) = errors(case.run("float32"), truth);
+        let (params_floor, state_floor) = floors(&case.what);
         for (what, ours, theirs, floor) in
             [("parameters", params, their_params, params_floor), ("state", state, their_state, state_floor)]
         {
@@ -241,7 +160,7 @@ fn every_recorded_trajectory() {
                 case.label()
             );
         }
-        let worst = worst.entry(&case.rule).or_default();
+        let worst = worst.entry(&case.what).or_default();
         for (worst, new) in worst.iter_mut().zip([params, their_params, state, their_state]) {
             *worst = worst.max(new);
         }

@@ -123,11 +123,18 @@ impl Exact {
     }
 
     fn dog(&mut self, lr: f64, t: u64, g: &[f64]) -> Vec<f64> {
-        let first = number(&self.rule, "init_distance") * (1.0 + norm(&self.x0));
+        let given = number(&self.rule, "init_step");
+        let (first, first_rate) = match self.rule.get("init_step_form") {
+            Some(Value::Choice("heuristic")) => (given * (1.0 + norm(&self.x0)), None),
+            Some(Value::Choice("distance")) => (given, None),
+            Some(Value::Choice("learning-rate")) => (0.0, Some(given)),
+            other => panic!("no reference for init_step_form {other:?}"),
+        };
         self.scalars[0] = self.scalars[0].max(if t == 1 { first } else { self.distance() });
         self.scalars[1] += norm(g).powi(2);
-        let rate = lr * self.scalars[0] / (self.scalars[1] + number(&self.rule, "eps")).sqrt();
-        g.iter().map(|g| rate * g).collect()
+        let rate = self.scalars[0] / (self.scalars[1] + number(&self.rule, "eps")).sqrt();
+        let rate = if t == 1 { first_rate.unwrap_or(rate) } else { rate };
+        g.iter().map(|g| lr * rate * g).collect()
     }
 
     fn dowg(&mut self, lr: f64, t: u64, g: &[f64]) -> Vec<f64> {
@@ -152,7 +159,8 @@ impl Exact {
         let option = |name| number(&self.rule, name);
         let (beta1, beta2, d0, d) = (option("beta1"), option("beta2"), option("d0"), self.scalars[0]);
         let (eps, decay, growth) = (option("eps"), option("update_decay"), option("growth"));
-        let (rate, beta3) = self.rate(lr, t);
+        let (rate, usual) = self.rate(lr, t);
+        let beta3 = if option("beta3") == 0.0 { usual } else { option("beta3") };
         let safeguard = self.rule.get("safeguard_warmup") == Some(Value::Flag(true));
         let progress: f64 = g.iter().zip(&self.x0).zip(&self.p).map(|((g, x0), p)| g * (x0 - p)).sum();
         for (i, g) in g.iter().enumerate() {

@@ -29,7 +29,7 @@ rule_options! {
     /// eps "hat":          p = p - lr * m^ / ((sqrt(v) + eps) / sqrt(1-beta2^t))
     /// amsgrad raw:        max = max(max, v), which takes the place of v in v^
     /// amsgrad corrected:  max = max(max, v^), which takes the place of v^
-    /// without bias correction the powers of beta are 0
+    /// without bias_correction1 beta1^t is 0 here, and beta2^t without bias_correction2
     /// ```
     ///
     /// The corrections are folded into the step's coefficients: an element costs one root and one division.
@@ -41,7 +41,7 @@ rule_options! {
     /// is Adam with decoupled weight decay, has its presets at [`AdamW`](crate::AdamW).
     ///
     /// **Errors**: a setter refuses what is outside an option's domain, and AMSGrad of corrected moments together
-    /// with epsilon hat or without bias correction, which would have to be accepted and ignored.
+    /// with epsilon hat or without bias_correction2, which would have to be accepted and ignored.
     ///
     /// ```
     /// use gradstep::{Adam, step};
@@ -57,7 +57,9 @@ rule_options! {
     /// Regularization", 2019, for AdamW.
     ///
     /// **Where frameworks differ**: in where epsilon stands; in whether AMSGrad takes the maximum before or after
-    /// correction; in what `weight_decay` means (L2 in PyTorch's Adam, decoupled in Keras).
+    /// correction; in what `weight_decay` means (L2 in PyTorch's Adam, decoupled in Keras). optax' switches `bias_correction_mu`
+    /// and `bias_correction_nu` of AMSGrad are `bias_correction1` and, where it is on, amsgrad "corrected", or else "raw" without
+    /// `bias_correction2`.
     pub struct Adam = "adam" {
         /// Learning rate.
         lr: f64 => NonNegative,
@@ -73,8 +75,10 @@ rule_options! {
         eps_root: f64 => NonNegative,
         /// Divide by the largest second moment so far.
         amsgrad: AmsGrad,
-        /// Divide the averages by what the zeros that they started from still weigh.
-        bias_correction: bool,
+        /// Divide `exp_avg` by what it weighs beside the zero that it started from.
+        bias_correction1: bool,
+        /// The same for `exp_avg_sq`.
+        bias_correction2: bool,
     }
     refused by Adam::contradiction
 }
@@ -91,7 +95,8 @@ impl Adam {
             eps_place: AdamEps::AfterCorrection,
             eps_root: 0.0,
             amsgrad: AmsGrad::Off,
-            bias_correction: true,
+            bias_correction1: true,
+            bias_correction2: true,
             common: Common::NONE,
         }
     }
@@ -116,8 +121,8 @@ impl Adam {
     fn contradiction(&self) -> Option<&'static str> {
         if self.amsgrad != AmsGrad::Corrected {
             None
-        } else if !self.bias_correction {
-            Some("amsgrad \"corrected\" needs bias correction")
+        } else if !self.bias_correction2 {
+            Some("amsgrad \"corrected\" needs bias_correction2")
         } else if self.eps_place == AdamEps::Hat {
             Some("amsgrad \"corrected\" excludes epsilon hat, which is added to a raw moment")
         } else {
@@ -163,11 +168,8 @@ impl Rule for Adam {
 
 impl Adam {
     fn corrections(&self, step: u64) -> (f64, f64) {
-        if self.bias_correction {
-            (correction(self.beta1, step), correction(self.beta2, step))
-        } else {
-            (1.0, 1.0)
-        }
+        let of = |on, beta| if on { correction(beta, step) } else { 1.0 };
+        (of(self.bias_correction1, self.beta1), of(self.bias_correction2, self.beta2))
     }
 
     fn divide(&self, correction1: f64, correction2: f64) -> Divide {

@@ -1,30 +1,49 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, math::sqrt, options::rule_options,
-    prepare::Common, whole::scalar,
+    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum,
+    math::sqrt,
+    options::{choices, rule_options},
+    prepare::Common,
+    whole::scalar,
 };
+
+choices! {
+    /// What DoG's `init_step` is.
+    pub enum DoGInit {
+        /// The first distance, in units of 1 + norm(x0).
+        Heuristic = "heuristic",
+        /// The first distance.
+        Distance = "distance",
+        /// The rate of the first step.
+        LearningRate = "learning-rate",
+    }
+}
 
 rule_options! {
     /// DoG: gradient descent at the rate "distance over gradients", which needs no tuning.
     ///
     /// ```text
-    /// max_dist d = max(d, norm(p - x0)), and init_distance*(1 + norm(x0)) at the first step
+    /// max_dist d = max(d, norm(p - x0)), and init_step*(1 + norm(x0)) at the first step
     /// grad_sq_sum s = s + norm(g)^2
     /// p = p - lr * d/sqrt(s + eps) * g
+    ///
+    /// init_step_form "distance":       d = init_step at the first step
+    /// init_step_form "learning-rate":  p = p - lr * init_step * g at the first step, and d = 0
     /// ```
     ///
-    /// The norms go over all tensors that are stepped together, with this rule and at the same step.
+    /// The norms go over all tensors that are stepped together, with this rule and at the same step; with `layerwise` over each
+    /// tensor alone.
     ///
     /// **State**: `x0`, the parameters before the first step, which that step writes; the scalars `max_dist` and `grad_sq_sum`,
-    /// the same in each tensor; all zero at first.
+    /// the same in each tensor unless `layerwise`; all zero at first.
     ///
-    /// **Defaults**: [`optax`](DoG::optax) lr 1, init_distance 1e-6, eps 1e-8.
+    /// **Defaults**: [`optax`](DoG::optax) lr 1, init_step 1e-6 "heuristic", eps 1e-8.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
     /// ```
     /// use gradstep::{DoG, step};
     ///
-    /// let rule = DoG::optax().init_distance(0.25)?.eps(0.0)?;
+    /// let rule = DoG::optax().init_step(0.25)?.eps(0.0)?;
     /// let (mut params, mut x0, mut max_dist, mut grad_sq_sum) = ([3.0], [0.0], [0.0], [0.0]);
     /// step(&rule, 1, &mut params, &[100.0], &mut [&mut x0, &mut max_dist, &mut grad_sq_sum])?;
     /// assert_eq!((params, x0, max_dist), ([2.0], [3.0], [1.0])); // 0.25 * (1 + 3)
@@ -33,15 +52,19 @@ rule_options! {
     ///
     /// **Paper**: Ivgi, Hinder and Carmon, "DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size Schedule", 2023.
     ///
-    /// **Where frameworks differ**: optax can also start from a given distance or rate. The paper's model is the average of the
-    /// path, which is the caller's to keep.
+    /// **Where frameworks differ**: only optax has it; `layerwise` is its `scale_by_distance_over_gradients`, the paper's L-DoG.
+    /// The paper's model is the average of the path, which is the caller's to keep.
     pub struct DoG = "dog" {
         /// What the rate is multiplied with: 1, or a schedule.
         lr: f64 => NonNegative,
-        /// The first distance, in units of 1 + norm(x0).
-        init_distance: f64 => NonNegative,
+        /// How far the first step goes: what this is, `init_step_form` says.
+        init_step: f64 => NonNegative,
+        /// What `init_step` is.
+        init_step_form: DoGInit,
         /// Added to the sum of squares.
         eps: f64 => NonNegative,
+        /// A rate for each tensor instead of one for all.
+        layerwise: bool,
     }
 }
 
@@ -49,7 +72,30 @@ impl DoG {
     /// As `optax.contrib.dog`.
     #[must_use]
     pub const fn optax() -> Self {
-        Self { lr: 1.0, init_distance: 1e-6, eps: 1e-8, common: Common::NONE }
+        Self {
+            lr: 1.0,
+            init_step: 1e-6,
+            init_step_form: DoGInit::Heuristic,
+            eps: 1e-8,
+            layerwise: false,
+            common: Common::NONE,
+        }
+    }
+
+    fn first_distance(&self, norm: f64) -> f64 {
+        match self.init_step_form {
+            DoGInit::Heuristic => self.init_step * (1.0 + norm),
+            DoGInit::Distance => self.init_step,
+            DoGInit::LearningRate => 0.0,
+        }
+    }
+
+    fn rate(&self, step: u64, scalars: &[f32]) -> f64 {
+        if step == 1 && self.init_step_form == DoGInit::LearningRate {
+            self.lr * self.init_step
+        } else {
+            self.lr * scalar(scalars, 0) / sqrt(scalar(scalars, 1) + self.eps)
+        }
     }
 }
 
@@ -75,7 +121,7 @@ impl Rule for DoG {
     }
 
     fn scope(&self) -> Scope {
-        Scope::Together
+        if self.layerwise { Scope::Tensor } else { Scope::Together }
     }
 
     fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f32], visitor: V) -> Option<V::Output> {
@@ -85,7 +131,7 @@ impl Rule for DoG {
     fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
         let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
         let norm = sqrt(*square);
-        let now = if step == 1 { self.init_distance * (1.0 + norm) } else { norm };
+        let now = if step == 1 { self.first_distance(norm) } else { norm };
         *distance = f64::from(*distance).max(now) as f32;
         *sum = (f64::from(*sum) + gradient) as f32;
     }
@@ -94,10 +140,8 @@ impl Rule for DoG {
         self.with_settled_kernel(step, &[1.0, 1.0], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
-        visitor.visit(Along {
-            rate: (self.lr * scalar(scalars, 0) / sqrt(scalar(scalars, 1) + self.eps)) as f32,
-        })
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+        visitor.visit(Along { rate: self.rate(step, scalars) as f32 })
     }
 }
 

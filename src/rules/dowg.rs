@@ -35,7 +35,7 @@ rule_options! {
     /// **Paper**: Khaled, Mishchenko and Jin, "DoWG Unleashed: An Efficient Universal Parameter-Free Gradient Descent Method",
     /// 2023.
     ///
-    /// **Where frameworks differ**: only optax has it.
+    /// **Where frameworks differ**: only optax has it, and takes its eps for `init_sq_distance` unless told.
     pub struct DoWG = "dowg" {
         /// What the rate is multiplied with: 1, or a schedule.
         lr: f64 => NonNegative,

@@ -8,7 +8,7 @@ rule_options! {
     ///
     /// ```text
     /// rate = lr * d * sqrt(1-beta2^t)/(1-beta1^t)
-    /// numerator n = beta3*n + d/d0 * rate * sum(g*(x0 - p)), with beta3 = sqrt(beta2)
+    /// numerator n = beta3*n + d/d0 * rate * sum(g*(x0 - p))
     /// exp_avg    m = beta1*m + (1-beta1)*d*g
     /// exp_avg_sq v = beta2*v + (1-beta2)*(d*g)^2
     /// grad_sum   s = beta3*s + rate/d0 * d*g, with safeguard_warmup d/d0 * d*g
@@ -22,8 +22,8 @@ rule_options! {
     /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; `x0`, the parameters before the first step, which that
     /// step writes; the scalars `d`, which is `d0` at first, `numerator` and `rate`, zero at first and the same in each tensor.
     ///
-    /// **Defaults**: [`optax`](Prodigy::optax) lr 1, betas 0.9 and 0.999, eps 1e-8, d0 1e-6, growth 1, no safeguard. optax'
-    /// `weight_decay` is `update_decay` here.
+    /// **Defaults**: [`optax`](Prodigy::optax) lr 1, betas 0.9, 0.999 and sqrt(beta2), eps 1e-8, d0 1e-6, growth 1, no safeguard.
+    /// optax' `weight_decay` is `update_decay` here.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain, and a d0 of 0, from which nothing grows.
     ///
@@ -51,6 +51,8 @@ rule_options! {
         beta1: f64 => BelowOne,
         /// What is left of `exp_avg_sq` after a step.
         beta2: f64 => BelowOne,
+        /// What is left of `grad_sum` and `numerator` after a step; 0 for sqrt(beta2).
+        beta3: f64 => BelowOne,
         /// Added outside the root, times `d`.
         eps: f64 => NonNegative,
         /// What `d` starts from.
@@ -73,6 +75,7 @@ impl Prodigy {
             lr: 1.0,
             beta1: 0.9,
             beta2: 0.999,
+            beta3: 0.0,
             eps: 1e-8,
             d0: 1e-6,
             growth: 1.0,
@@ -84,6 +87,11 @@ impl Prodigy {
 
     fn contradiction(&self) -> Option<&'static str> {
         (self.d0 == 0.0).then_some("d0 must be above 0")
+    }
+
+    /// What the estimate of `d` keeps.
+    fn memory(&self) -> f64 {
+        if self.beta3 > 0.0 { self.beta3 } else { sqrt(self.beta2) }
     }
 
     fn rate(&self, step: u64, d: f64) -> f64 {
@@ -133,7 +141,7 @@ impl Rule for Prodigy {
             d: d as f32,
             rest1: (1.0 - self.beta1) as f32,
             rest2: (1.0 - self.beta2) as f32,
-            rest3: (1.0 - sqrt(self.beta2)) as f32,
+            rest3: (1.0 - self.memory()) as f32,
             weight: (weight * d / self.d0) as f32,
         }))
     }
@@ -142,7 +150,7 @@ impl Rule for Prodigy {
         let ([progress, size], [d, numerator, rate]) = (sums, scalars) else { return };
         let old = f64::from(*d);
         let taken = self.rate(step, old);
-        let moved = sqrt(self.beta2) * f64::from(*numerator) + old / self.d0 * taken * progress;
+        let moved = self.memory() * f64::from(*numerator) + old / self.d0 * taken * progress;
         if *size > 0.0 {
             *d = old.max(self.growth * moved / size) as f32;
         }

@@ -1,5 +1,8 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options, prepare::Common,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity,
+    moments::{Root, correction},
+    options::rule_options,
+    prepare::Common,
     velocity::Coefficients,
 };
 
@@ -12,6 +15,8 @@ rule_options! {
     ///              variance = max(0, square_avg - grad_avg^2)
     /// else:        variance = square_avg
     /// u = g / (sqrt(variance + eps_root) + eps)
+    ///
+    /// bias_correction: square_avg/(1-alpha^t) and grad_avg/(1-alpha^t) in the variance
     ///
     /// momentum 0:  p = p - lr*u
     /// else:        as Momentum, with u for the gradient; the velocity is momentum_buffer
@@ -43,8 +48,9 @@ rule_options! {
     /// "Generating Sequences With Recurrent Neural Networks", 2013, for the centered form.
     ///
     /// **Where frameworks differ**: in where epsilon stands, in where the learning rate stands in the velocity, and
-    /// in the initial average. The centered variance can come out below zero by rounding, and PyTorch's root of it
-    /// is NaN then; here it is taken as zero.
+    /// in the initial average; optax alone offers bias correction. The centered variance can come out below zero by rounding,
+    /// and PyTorch's root of it is NaN then; here it is taken as zero. Centered and corrected, the first step's variance is
+    /// that of a single number: nothing but rounding and epsilon is divided by.
     pub struct RmsProp = "rmsprop" {
         /// Learning rate.
         lr: f64 => NonNegative,
@@ -64,6 +70,8 @@ rule_options! {
         velocity: Velocity,
         /// What `square_avg` starts from.
         initial_accumulator_value: f64 => NonNegative,
+        /// Divide the averages by what they weigh beside what they started from.
+        bias_correction: bool,
     }
     refused by RmsProp::contradiction
 }
@@ -82,6 +90,7 @@ impl RmsProp {
             nesterov: false,
             velocity: Velocity::Sum,
             initial_accumulator_value: 0.0,
+            bias_correction: false,
             common: Common::NONE,
         }
     }
@@ -140,14 +149,13 @@ impl Rule for RmsProp {
         self.common.prepare(self.lr)
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
-        let normalize = Normalize {
-            rest: (1.0 - self.alpha) as f32,
-            eps: self.eps as f32,
-            eps_root: self.eps_root as f32,
-        };
-        let lr = self.lr as f32;
-        let velocity = self.velocity.coefficients(self.lr, self.momentum, self.nesterov);
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        let correction = if self.bias_correction { correction(self.alpha, step) } else { 1.0 };
+        let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction);
+        let normalize =
+            Normalize { rest: (1.0 - self.alpha) as f32, mean_scale: (1.0 / correction) as f32, root };
+        let lr = (self.lr * root.scale) as f32;
+        let velocity = self.velocity.coefficients(self.lr, self.momentum, self.nesterov).scaled(root.scale);
         match (self.momentum > 0.0, self.centered) {
             (false, false) => visitor.visit(Plain { normalize, lr }),
             (false, true) => visitor.visit(Centered { normalize, lr }),
@@ -157,23 +165,26 @@ impl Rule for RmsProp {
     }
 }
 
+/// Divides by the root of raw averages; what bias correction would make of it is in the coefficients that follow.
 #[derive(Clone, Copy)]
 struct Normalize {
     rest: f32,
-    eps: f32,
-    eps_root: f32,
+    /// What the square of `grad_avg` is corrected by once more than `square_avg`.
+    mean_scale: f32,
+    root: Root,
 }
 
 impl Normalize {
     #[inline(always)]
     fn divide<L: Lane>(self, g: L, variance: L) -> L {
-        g / ((variance + self.eps_root).sqrt() + self.eps)
+        g / self.root.of(variance)
     }
 
     /// By the standard deviation; the first `max` operand is the one whose NaN stays.
     #[inline(always)]
     fn divide_centered<L: Lane>(self, g: L, square_avg: L, grad_avg: L) -> L {
-        self.divide(g, (square_avg - grad_avg * grad_avg).max(g.splat(0.0)))
+        let square_of_mean = grad_avg * grad_avg * self.mean_scale;
+        self.divide(g, (square_avg - square_of_mean).max(g.splat(0.0)))
     }
 }
 

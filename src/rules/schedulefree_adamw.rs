@@ -24,9 +24,10 @@ rule_options! {
     /// **State**: `z`, the parameters before the first step, which that step writes; `exp_avg_sq`; the scalars `weight_sum` and
     /// `lr_max`; zero at first.
     ///
-    /// **Defaults**: lr 0.0025, betas 0.9 and 0.999, eps 1e-8, r 0, weight_lr_power 2, no warm-up:
-    /// [`paper`](ScheduleFreeAdamW::paper), the authors' code, and [`optax`](ScheduleFreeAdamW::optax) alike. Their `weight_decay`,
-    /// taken where the gradient is, is `update_decay` here.
+    /// **Defaults**: lr 0.0025, betas 0.9 and 0.999, eps 1e-8, r 0, no warm-up; weight_lr_power 2 in
+    /// [`paper`](ScheduleFreeAdamW::paper), the authors' code, and in [`optax`](ScheduleFreeAdamW::optax), 0 in
+    /// [`keras`](ScheduleFreeAdamW::keras). The `weight_decay` of the first two, taken where the gradient is, is `update_decay` here;
+    /// that of Keras is decoupled.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
@@ -43,7 +44,9 @@ rule_options! {
     ///
     /// **Paper**: Defazio et al., "The Road Less Scheduled", 2024.
     ///
-    /// **Where frameworks differ**: optax has no `r`, and takes its warm-up from a schedule.
+    /// **Where frameworks differ**: optax and Keras have no `r`, and optax takes its warm-up from a schedule. Keras weighs all steps
+    /// alike, those of the warm-up too. Under Keras' weight decay its `z` starts from the parameters before they first decay,
+    /// and here from those after it.
     pub struct ScheduleFreeAdamW = "schedulefree_adamw" {
         /// Learning rate.
         lr: f64 => NonNegative,
@@ -85,6 +88,12 @@ impl ScheduleFreeAdamW {
     #[must_use]
     pub const fn optax() -> Self {
         Self::paper()
+    }
+
+    /// As `keras.optimizers.ScheduleFreeAdamW`.
+    #[must_use]
+    pub const fn keras() -> Self {
+        Self { weight_lr_power: 0.0, common: Common::decoupled(0.0), ..Self::paper() }
     }
 
     /// Turns the parameters of training into those of the model, `(p - (1-beta1)*z)/beta1`, in place.

@@ -9,8 +9,6 @@ tells how far from it the framework itself is. The last bits depend on the machi
 library's, which chooses its code by the processor.
 """
 
-import gzip
-import io
 import math
 import os
 import random
@@ -25,6 +23,8 @@ import keras  # noqa: E402
 import numpy  # noqa: E402
 import optax  # noqa: E402
 import torch  # noqa: E402
+
+from record import pack, row, versions  # noqa: E402
 
 ELEMENTS = 19
 STEPS = 40
@@ -237,6 +237,10 @@ def keras_cases():
     grid("nadam", optimizers.Nadam, [({}, {}), betas, eps])
     grid("lamb", optimizers.Lamb, [({}, {}), ({"lr": 0.01, "eps": 0.001}, {"learning_rate": 0.01, "epsilon": 0.001})])
     grid("lion", optimizers.Lion, [({}, {}), betas])
+    free = optimizers.ScheduleFreeAdamW
+    add("schedulefree_adamw", free, {})
+    warmed = {"lr": 0.01, "beta1": 0.5, "beta2": 0.9, "warmup_steps": 10}
+    add("schedulefree_adamw", free, warmed, learning_rate=0.01, beta_1=0.5, beta_2=0.9, warmup_steps=10)
     l1, l2, shrinkage = (f"{name}_regularization_strength" for name in ("l1", "l2", "l2_shrinkage"))
     for options, settings in [
         ({}, {}),
@@ -277,10 +281,34 @@ def optax_cases():
         lambda: optax.rmsprop(lr, momentum=0.9, nesterov=True, initial_scale=1.0),
     )
     add("rmsprop", {"centered": "true", "eps_root": 0.001}, lambda: optax.rmsprop(lr, centered=True, eps=0.001))
+    corrected = {"bias_correction": "true"}
+    add("rmsprop", corrected, lambda: optax.rmsprop(lr, bias_correction=True))
+    add(
+        "rmsprop",
+        corrected | {"alpha": 0.99, "eps": 0.01, "eps_root": 0.0},
+        lambda: optax.rmsprop(lr, 0.99, 0.01, eps_in_sqrt=False, bias_correction=True),
+    )
+    add(
+        "rmsprop",
+        corrected | {"momentum": 0.9, "nesterov": "true"},
+        lambda: optax.rmsprop(lr, momentum=0.9, nesterov=True, bias_correction=True),
+    )
     add("adadelta", {}, lambda: optax.adadelta(1.0))
     add("adam", {}, lambda: optax.adam(lr))
     add("adam", {"eps_root": 1e-4}, lambda: optax.adam(lr, eps_root=1e-4))
     add("adam", {"amsgrad": "corrected", "beta2": 0.9}, lambda: optax.amsgrad(lr, b2=0.9))
+    first, second = {"bias_correction1": "false"}, {"amsgrad": "raw", "bias_correction2": "false", "beta2": 0.9}
+    add("adam", second, lambda: optax.amsgrad(lr, b2=0.9, bias_correction_nu=False))
+    add(
+        "adam",
+        first | second,
+        lambda: optax.amsgrad(lr, b2=0.9, bias_correction_mu=False, bias_correction_nu=False),
+    )
+    add(
+        "adam",
+        {"amsgrad": "corrected", "beta2": 0.9} | first,
+        lambda: optax.amsgrad(lr, b2=0.9, bias_correction_mu=False),
+    )
     add("adamw", {}, lambda: optax.adamw(lr))
     add("adamw", {"weight_decay": 0.1}, lambda: optax.adamw(lr, weight_decay=0.1))
 
@@ -308,6 +336,7 @@ def optax_cases():
     add("radam", {"eps_root": 1e-4}, lambda: optax.radam(lr, eps_root=1e-4))
     add("radam", {"threshold": 4.5}, lambda: optax.radam(lr, threshold=4.5))
     add("radam", {"threshold": 20.0}, lambda: optax.radam(lr, threshold=20.0))
+    add("radam", {"nesterov": "true"}, lambda: optax.radam(lr, nesterov=True))
     add("radam", decoupled, lambda: decayed(decoupled, optax.scale_by_radam()))
     add("rprop", {}, lambda: optax.rprop(lr))
     add(
@@ -390,6 +419,7 @@ def optax_cases():
         {"clip": "false", "eps": 0.01} | betas,
         lambda: contrib.adopt(lr, b1=0.5, b2=0.9, eps=0.01, use_clipping=False),
     )
+    add("adopt", {"nesterov": "true"}, lambda: contrib.adopt(lr, nesterov=True))
     add("adopt", decoupled, lambda: decayed(decoupled, contrib.scale_by_adopt()))
 
     add("lars", {}, lambda: optax.lars(0.1))
@@ -401,13 +431,17 @@ def optax_cases():
     add("novograd", {}, lambda: optax.novograd(lr))
     add("novograd", {"update_decay": 0.1, "beta1": 0.5, "beta2": 0.9}, lambda: optax.novograd(lr, b1=0.5, b2=0.9, weight_decay=0.1))
     add("dog", {}, lambda: contrib.dog())
-    add("dog", {"init_distance": 0.01, "eps": 0.1} | coupled, lambda: contrib.dog(init_step=("heuristic", 0.01), eps=0.1, weight_decay=0.1))
+    add("dog", {"init_step": 0.01, "eps": 0.1} | coupled, lambda: contrib.dog(init_step=("heuristic", 0.01), eps=0.1, weight_decay=0.1))
+    for form in ("distance", "learning_rate"):
+        options = {"init_step": 1e-5, "init_step_form": form.replace("_", "-")}
+        add("dog", options, lambda form=form: contrib.dog(init_step=(form, 1e-5)))
     add("dowg", {}, lambda: contrib.dowg())
     add("dowg", {"init_sq_distance": 0.01, "lr": 0.5}, lambda: contrib.dowg(0.5, init_estim_sq_dist=0.01))
 
     add("prodigy", {}, lambda: contrib.prodigy())
     add("prodigy", {"d0": 0.01, "safeguard_warmup": "true", "growth": 0.5}, lambda: contrib.prodigy(estim_lr0=0.01, safeguard_warmup=True, estim_lr_coef=0.5))
     add("prodigy", {"update_decay": 0.1, "beta2": 0.9}, lambda: contrib.prodigy(betas=(0.9, 0.9), weight_decay=0.1))
+    add("prodigy", {"d0": 0.01, "beta3": 0.9}, lambda: contrib.prodigy(beta3=0.9, estim_lr0=0.01))
     add("dadapt_adam", {}, lambda: contrib.dadapt_adamw())
     add("dadapt_adam", {"update_decay": 0.1, "d0": 0.01}, lambda: contrib.dadapt_adamw(weight_decay=0.1, estim_lr0=0.01))
     add("schedulefree_sgd", {"lr": 0.01}, lambda: contrib.schedule_free_sgd(0.01))
@@ -450,12 +484,8 @@ def optax_cases():
     )
 
 
-def row(values):
-    return " ".join(repr(float(value)) for value in values)
-
-
 def write(out):
-    print(f"versions torch {torch.__version__} keras {keras.__version__} optax {optax.__version__}", file=out)
+    print(versions(), file=out)
     print("params", row(PARAMS), file=out)
     for grad in GRADS:
         print("grads", row(grad), file=out)
@@ -474,8 +504,5 @@ if __name__ == "__main__":
     torch_cases()
     keras_cases()
     optax_cases()
-    target = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rules.txt.gz")
-    with gzip.GzipFile(target, "wb", mtime=0) as packed:
-        with io.TextIOWrapper(packed, encoding="ascii") as out:
-            write(out)
-    print(len(CASES), "cases,", os.path.getsize(target), "bytes", file=sys.stderr)
+    size = pack("rules.txt.gz", write)
+    print(len(CASES), "cases,", size, "bytes", file=sys.stderr)

@@ -7,8 +7,9 @@ pub fn adam(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     let (eps, eps_root) = (o.number("eps"), o.number("eps_root"));
     state[0] = beta1 * state[0] + (1.0 - beta1) * g;
     state[1] = beta2 * state[1] + (1.0 - beta2) * g * g;
-    let correction = |beta: f64| if o.flag("bias_correction") { 1.0 - beta.powf(t as f64) } else { 1.0 };
-    let (correction1, correction2) = (correction(beta1), correction(beta2));
+    let correction = |flag, beta: f64| if o.flag(flag) { 1.0 - beta.powf(t as f64) } else { 1.0 };
+    let correction1 = correction("bias_correction1", beta1);
+    let correction2 = correction("bias_correction2", beta2);
     let corrected = match o.word("amsgrad") {
         "off" => state[1] / correction2,
         "raw" => {

@@ -11,14 +11,15 @@ pub fn adagrad(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     p - lr * g / ((state[0] + o.number("eps_root")).sqrt() + o.number("eps"))
 }
 
-pub fn rmsprop(o: &Options, _: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
+pub fn rmsprop(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     let (alpha, centered, heavy) = (o.number("alpha"), o.flag("centered"), o.number("momentum") > 0.0);
+    let correction = if o.flag("bias_correction") { 1.0 - alpha.powf(t as f64) } else { 1.0 };
     state[0] = alpha * state[0] + (1.0 - alpha) * g * g;
-    let mut variance = state[0];
+    let mut variance = state[0] / correction;
     if centered {
         let mean = state.last_mut().unwrap();
         *mean = alpha * *mean + (1.0 - alpha) * g;
-        variance = (variance - *mean * *mean).max(0.0);
+        variance = (variance - (*mean / correction).powi(2)).max(0.0);
     }
     let u = g / ((variance + o.number("eps_root")).sqrt() + o.number("eps"));
     if heavy { follow(o, p, u, u, &mut state[1]) } else { p - o.number("lr") * u }
