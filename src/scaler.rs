@@ -85,7 +85,8 @@ impl LossScaler {
         Self { growth_tracker, ..self }
     }
 
-    /// What the loss is to be multiplied with.
+    /// What the loss is to be multiplied with. After some 145 refused steps in a row it is below 3e-39, which
+    /// [`Pass::loss_scale`](crate::Pass::loss_scale) refuses: its inverse would be infinite.
     #[must_use]
     pub fn scale(&self) -> f64 {
         self.scale
@@ -119,7 +120,7 @@ impl Default for LossScaler {
     }
 }
 
-/// Frameworks keep the scale as an `f32`. One that underflows stays at the least number above 0, so that it can be divided by.
+/// Frameworks keep the scale as an `f32`. One that underflows stays at the least number above 0.
 fn in_f32(scale: f64) -> f64 {
     (scale as f32).max(f32::from_bits(1)).into()
 }

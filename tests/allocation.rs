@@ -7,7 +7,10 @@ mod common;
 use std::alloc::System;
 
 use common::{Buffers, Random};
-use gradstep::{AnyRule, Backend, Optimizer, Param, Rayon, Rule, Tensor, Workers};
+use gradstep::{
+    AnyRule, Average, Backend, Join, NonFinite, Optimizer, Param, Pass, PassParam, PassTensor, Rayon, Rule,
+    Serial, TelemetrySlot, Tensor, Workers,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -32,10 +35,19 @@ fn a_step_allocates_nothing() {
         let rule = AnyRule::named(name).unwrap();
         let shapes = [300_000, 3, 0, 40_000, 64, 64, 64];
         let mut model: Vec<_> = shapes.iter().map(|&len| Buffers::random(&rule, len, &mut random)).collect();
+        model[0].grads[0] = 2.0;
         pool.install(|| {
             assert_eq!(slice_steps(&rule, &mut model[0]), 0, "{name}: slices");
             assert_eq!(model_steps(&rule, &mut model), 0, "{name}: a list");
             assert_eq!(optimizer_steps(&rule, &mut model), 0, "{name}: the optimizer");
+            assert_eq!(pass_steps(Serial, &rule, &mut model), 0, "{name}: a pass on one thread");
+            assert_eq!(pass_steps(Rayon, &rule, &mut model), 0, "{name}: a pass");
+            assert_eq!(
+                optimizer_passes(Serial, &rule, &mut model),
+                0,
+                "{name}: the optimizer's on one thread"
+            );
+            assert_eq!(optimizer_passes(Rayon, &rule, &mut model), 0, "{name}: the optimizer's pass");
         });
     }
 }
@@ -75,6 +87,73 @@ fn optimizer_steps(rule: &AnyRule, model: &mut [Buffers]) -> usize {
     allocations(|| {
         for _ in 2..STEPS {
             optimizer.step(&workers, &mut list).unwrap();
+        }
+    })
+}
+
+/// Of a pass with parts before, in and after the rule. Every fifth is refused: a gradient of 2 is then infinite.
+fn pass_of_step(step: u64) -> Pass {
+    let pass = Pass::new().loss_scale(if step.is_multiple_of(5) { 3e-39 } else { 1.0 }).unwrap();
+    let pass = pass.check(NonFinite::Refuse).centralize().clip_global_norm(1.0).unwrap();
+    let pass = pass.flush_subnormals().max_norm(10.0).unwrap().bounds(-5.0, 5.0).unwrap();
+    pass.average(Average::mean())
+}
+
+/// What a pass keeps beside the slices of a step.
+struct Beside {
+    average: Vec<f32>,
+    copy: Vec<half::bf16>,
+    slot: TelemetrySlot,
+}
+
+impl Beside {
+    fn of(model: &[Buffers]) -> Vec<Self> {
+        let lens = model.iter().map(|buffers| buffers.params.len());
+        lens.map(|len| Self {
+            average: vec![0.0; len],
+            copy: vec![half::bf16::ZERO; len],
+            slot: TelemetrySlot::default(),
+        })
+        .collect()
+    }
+
+    fn with<'a>(&'a mut self, tensor: PassTensor<'a>) -> PassTensor<'a> {
+        tensor.average(&mut self.average).copy_out(&mut self.copy[..]).telemetry(&self.slot).rows(1)
+    }
+}
+
+const PASSES: u64 = 7;
+
+fn pass_steps(join: impl Join, rule: &AnyRule, model: &mut [Buffers]) -> usize {
+    let (workers, mut beside) = (Workers::new(join).serial_below(0), Beside::of(model));
+    let mut tensors: Vec<_> = (model.iter_mut().zip(&mut beside))
+        .map(|(b, beside)| {
+            let state = b.state.iter_mut().map(Vec::as_mut_slice);
+            beside.with(PassTensor::new(&mut b.params[..], &b.grads[..], state).unwrap())
+        })
+        .collect();
+    allocations(|| {
+        for t in 1..PASSES {
+            let report = workers.step_pass(&pass_of_step(t), rule, t, &mut tensors).unwrap();
+            assert_eq!(report.refused, t.is_multiple_of(5));
+        }
+    })
+}
+
+fn optimizer_passes(join: impl Join, rule: &AnyRule, model: &mut [Buffers]) -> usize {
+    let (workers, mut beside) = (Workers::new(join).serial_below(0), Beside::of(model));
+    let mut optimizer = Optimizer::new(*rule).unwrap();
+    let mut list: Vec<_> = (model.iter_mut().zip(&mut beside).enumerate())
+        .map(|(i, (b, beside))| {
+            let id = optimizer.register(&i.to_string(), b.params.len()).unwrap();
+            let tensor = PassTensor::new(&mut b.params[..], &b.grads[..], []).unwrap();
+            PassParam { id, tensor: beside.with(tensor) }
+        })
+        .collect();
+    optimizer.step_pass(&workers, &pass_of_step(1), &mut list).unwrap();
+    allocations(|| {
+        for t in 2..PASSES {
+            optimizer.step_pass(&workers, &pass_of_step(t), &mut list).unwrap();
         }
     })
 }

@@ -133,7 +133,7 @@ impl<J: Join> Workers<J> {
     }
 
     fn find_sums(&self, pass: &Pass, tensors: &mut [PassTensor<'_>]) {
-        tensors.iter_mut().for_each(|tensor| tensor.set_sums(GradSums::default()));
+        tensors.iter_mut().for_each(PassTensor::forget_sums);
         if pass.looks_ahead(tensors) {
             let preparation = Preparation::before_clipping(pass, self.backend);
             self.over_views(tensors, |view, scratch| {
@@ -154,8 +154,9 @@ impl<J: Join> Workers<J> {
         let looked = pass.looks_ahead(tensors);
         let preparation = Preparation::of(pass, self.backend);
         for tensor in tensors.iter_mut() {
-            let skip = refused || pass.check == Some(NonFinite::Skip) && tensor.non_finite() > 0;
-            let clip = pass.clip_factor(tensor.sums(), all);
+            let whole = tensor.whole_sums();
+            let skip = refused || pass.check == Some(NonFinite::Skip) && whole.non_finite > 0;
+            let clip = pass.clip_factor(whole, all);
             tensor.decide(skip, clip, &preparation);
         }
         if !refused {
@@ -210,7 +211,8 @@ fn step(
     let Prepare { scale, shrink } = rule.prepare();
     let scale = scale * view.plan.factor;
     let long = rule.state().len().saturating_sub(rule.scalars());
-    let is_momentum = |name: &&str| matches!(*name, "exp_avg" | "momentum_buffer");
+    // A rule with scalars may have moved it already, when it measured.
+    let is_momentum = |name: &&str| rule.scalars() == 0 && matches!(*name, "exp_avg" | "momentum_buffer");
     let work = Work {
         preparation: *preparation,
         scale,

@@ -40,7 +40,11 @@ impl Range for View<'_> {
     }
 
     fn granule(&self) -> usize {
-        if self.row_len == 0 { BLOCK } else { least_common_multiple(self.row_len, BLOCK) }
+        match self.row_len {
+            _ if self.plan.in_one => usize::MAX,
+            0 => BLOCK,
+            row_len => least_common_multiple(row_len, BLOCK),
+        }
     }
 
     fn split_at(self, mid: usize) -> (Self, Self) {

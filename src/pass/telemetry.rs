@@ -97,7 +97,8 @@ impl Telemetry {
     }
 
     /// The share of elements whose momentum (`exp_avg` or `momentum_buffer`) has the sign that it had before the step;
-    /// `None` for rules that keep none.
+    /// `None` for rules that keep none, and for those with [scalars](crate::Rule::scalars), which may move it before the step,
+    /// when they look at the whole tensor.
     #[must_use]
     pub fn sign_agreement(&self) -> Option<f64> {
         (self.compared > 0).then(|| self.counts.agreeing as f64 / self.compared as f64)
@@ -121,7 +122,7 @@ impl Telemetry {
         self.counts.non_finite
     }
 
-    /// How many parameters stayed as they were, in their format, although the update was not 0. A rule that puts a new value
+    /// How many parameters stayed as they were, in their format, although the update was not 0; a NaN is not counted. A rule that puts a new value
     /// in a parameter's place, instead of a change, loses none by this count.
     #[must_use]
     pub fn lost_updates(&self) -> u64 {
@@ -268,7 +269,7 @@ impl Watch {
     fn lost(&mut self, seen: &Seen<'_>) {
         let mut lost = 0_u32;
         for ((old, new), change) in seen.old.iter().zip(seen.new).zip(seen.changes) {
-            lost += u32::from(old.to_bits() == new.to_bits()) & u32::from(*change != 0.0);
+            lost += u32::from(old == new) & u32::from(*change != 0.0);
         }
         self.counts.lost += u64::from(lost);
     }

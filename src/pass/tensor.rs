@@ -56,6 +56,8 @@ pub struct PassTensor<'a> {
     pub(super) rows: Option<usize>,
     pub(super) offset: usize,
     pub(super) sums: Shared<GradSums>,
+    /// Those of all shards of a tensor, where this is one of them.
+    of_shards: Option<GradSums>,
     pub(super) plan: Plan,
 }
 
@@ -68,6 +70,8 @@ pub(super) struct Plan {
     pub(super) place: usize,
     /// How many elements a row has; 0 where nothing goes by rows.
     pub(super) row_len: usize,
+    /// Whether the tensor must not be cut: all of it is one unit.
+    pub(super) in_one: bool,
     /// Unscaling and clipping in one.
     pub(super) factor: f32,
     pub(super) settled: [f32; MAX_SCALARS],
@@ -117,6 +121,7 @@ impl<'a> PassTensor<'a> {
             rows: None,
             offset: 0,
             sums: Shared::default(),
+            of_shards: None,
             plan: Plan::default(),
         })
     }
@@ -155,7 +160,8 @@ impl<'a> PassTensor<'a> {
         Self { rows: Some(rows), ..self }
     }
 
-    /// Tells that the slices are a shard of a larger tensor, and begin at this element of it, a multiple of 4096.
+    /// Tells that the slices are a shard of a larger tensor, and begin at this element of it, a multiple of 4096, and of the
+    /// length of a row where there are [rows](Self::rows), which are those of the shard.
     #[must_use]
     pub fn shard_at(self, offset: usize) -> Self {
         Self { offset, ..self }
@@ -179,9 +185,21 @@ impl<'a> PassTensor<'a> {
         self.sums.get()
     }
 
-    /// The sums over all shards of this tensor, for [`Workers::finish_pass`](crate::Workers::finish_pass).
+    /// The sums over all shards of this tensor, for [`Workers::finish_pass`](crate::Workers::finish_pass). Those of the
+    /// shard itself stay, for its telemetry.
     pub fn set_sums(&mut self, sums: GradSums) {
-        self.sums.set(sums);
+        self.of_shards = Some(sums);
+    }
+
+    /// The sums over all of the tensor, of which this may be a shard.
+    pub(super) fn whole_sums(&self) -> GradSums {
+        self.of_shards.unwrap_or_else(|| self.sums())
+    }
+
+    /// Makes room for what is to be measured.
+    pub(super) fn forget_sums(&mut self) {
+        self.sums.set(GradSums::default());
+        self.of_shards = None;
     }
 
     /// The number of parameters.
@@ -228,16 +246,14 @@ impl<'a> PassTensor<'a> {
 
     /// How many elements a row has; 0 where nothing goes by rows.
     fn row_len(&self, pass: &Pass) -> usize {
-        match (self.rows, pass.clip) {
-            (Some(rows), _) if pass.goes_by_rows() => self.len().checked_div(rows).unwrap_or(0),
-            (None, Clip::Adaptive { .. }) => self.len(),
-            _ => 0,
-        }
+        let rows = self.rows.filter(|_| pass.goes_by_rows());
+        rows.and_then(|rows| self.len().checked_div(rows)).unwrap_or(0)
     }
 
     /// Makes it ready for a pass.
     pub(crate) fn begin(&mut self, pass: &Pass) {
         self.plan.row_len = self.row_len(pass);
+        self.plan.in_one = self.rows.is_none() && matches!(pass.clip, Clip::Adaptive { .. });
         if let Some(slot) = self.telemetry {
             slot.clear();
         }
@@ -267,11 +283,15 @@ impl<'a> PassTensor<'a> {
         {
             return Err(Error::Rows { tensor: tensor(), rows, len: expected });
         }
-        if self.offset.is_multiple_of(BLOCK) {
-            Ok(())
-        } else {
-            Err(Error::ShardOffset { tensor: tensor(), offset: self.offset, block: BLOCK })
-        }
+        let row_len = self.rows.and_then(|rows| expected.checked_div(rows)).filter(|&len| len > 0);
+        let begins_at = |block| {
+            if self.offset.is_multiple_of(block) {
+                Ok(())
+            } else {
+                Err(Error::ShardOffset { tensor: tensor(), offset: self.offset, block })
+            }
+        };
+        begins_at(BLOCK).and(begins_at(row_len.unwrap_or(BLOCK)))
     }
 
     /// What the thread that steps all of it gets.

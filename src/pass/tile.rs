@@ -51,7 +51,7 @@ pub(super) struct Work {
     pub(super) flush: bool,
     pub(super) max_norm: Option<f64>,
     pub(super) bounds: Option<(f32, f32)>,
-    /// The weight of the new parameters in the average.
+    /// The weight of the new parameters in the average, at a step that they go into it.
     pub(super) average: Option<f32>,
     /// Whether the average takes the parameters' place.
     pub(super) overwrite: bool,
@@ -166,13 +166,14 @@ impl Work {
                 (scratch.params.first(tile.len()), Some((*format, &mut bits[tile.clone()])))
             }
         };
-        let average = view.average.as_deref_mut().map(|average| &mut average[tile.clone()]);
-        let average = self.average.zip(average);
+        let average = view.average.as_deref_mut().filter(|_| self.average.is_some() || self.overwrite);
+        let average = average.map(|average| &mut average[tile.clone()]);
         if factor != 1.0 || self.bounds.is_some() || average.is_some() || view.copy.is_some() {
             self.preparation.backend.run(Finish {
                 factor,
                 bounds: self.bounds,
                 average,
+                weight: self.average,
                 overwrite: self.overwrite,
                 copy: view.copy.as_mut().map(|copy| (copy, tile.start)),
                 half,
@@ -319,7 +320,8 @@ impl Vectorized for Watching<'_> {
 struct Finish<'t, 'c> {
     factor: f32,
     bounds: Option<(f32, f32)>,
-    average: Option<(f32, &'t mut [f32])>,
+    average: Option<&'t mut [f32]>,
+    weight: Option<f32>,
     overwrite: bool,
     copy: Option<(&'t mut FloatsMut<'c>, usize)>,
     half: Half<'t>,
@@ -331,15 +333,17 @@ impl Vectorized for Finish<'_, '_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
-        let Self { factor, bounds, average, overwrite, copy, half, params } = self;
+        let Self { factor, bounds, average, weight, overwrite, copy, half, params } = self;
         if factor != 1.0 {
             params.iter_mut().for_each(|p| *p *= factor);
         }
         if let Some((low, high)) = bounds {
             params.iter_mut().for_each(|p| *p = clamp(*p, low, high));
         }
-        if let Some((weight, average)) = average {
-            keep_average(average, params, weight);
+        if let Some(average) = average {
+            if let Some(weight) = weight {
+                keep_average(average, params, weight);
+            }
             if overwrite {
                 params.copy_from_slice(average);
             }

@@ -1,0 +1,110 @@
+//! Random passes over random models.
+
+use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Workers};
+
+use crate::{
+    common::{Random, configurations_of},
+    model::{Owned, with_tensors},
+    parts::Parts,
+};
+
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub parts: Parts,
+    pub rule: AnyRule,
+    pub step: u64,
+    pub model: Vec<Owned>,
+}
+
+impl Case {
+    /// Up to four tensors of lengths that `len` draws.
+    pub fn random(random: &mut Random, len: impl Fn(&mut Random) -> usize) -> Self {
+        let rule = any_rule(random);
+        Self::of(Parts::random(random), rule, random, len)
+    }
+
+    pub fn of(parts: Parts, rule: AnyRule, random: &mut Random, len: impl Fn(&mut Random) -> usize) -> Self {
+        let tensors = 1 + random.below(4);
+        let mut tensor = || {
+            let len = len(random);
+            Owned::random(&parts, &rule, len, random)
+        };
+        let model = (0..tensors).map(|_| tensor()).collect();
+        Self { parts, rule, step: 1 + random.below(12) as u64, model }
+    }
+
+    /// Makes some gradients not finite, and tells in which tensors. With a small loss scale, or with micro-batches, all that
+    /// is given may be finite.
+    pub fn poison(&mut self, random: &mut Random) -> Vec<bool> {
+        let overflow_by_unscaling = random.below(3) == 0;
+        if overflow_by_unscaling {
+            self.parts.loss_scale = 1e-3;
+        }
+        let mut poisoned = Vec::new();
+        for tensor in &mut self.model {
+            let now = tensor.len() > 0 && random.below(2) == 0;
+            if now {
+                match random.below(3) {
+                    0 if overflow_by_unscaling => tensor.overflow(f32::MAX / 100.0, 0, random),
+                    1 if !self.parts.zero_grads => tensor.overflow(f32::MAX, 1, random),
+                    _ => tensor.poison(random),
+                }
+            }
+            poisoned.push(now);
+        }
+        poisoned
+    }
+
+    /// Takes the step, and asks afterwards.
+    pub fn run<T>(
+        &self,
+        workers: &Workers<impl Join>,
+        model: &mut [Owned],
+        ask: impl FnOnce(&PassReport, &[PassTensor<'_>]) -> T,
+    ) -> T {
+        with_tensors(model, |mut tensors| {
+            let report = workers.step_pass(&self.parts.pass(), &self.rule, self.step, &mut tensors).unwrap();
+            ask(&report, &tensors)
+        })
+    }
+
+    /// What an assertion says where it fails.
+    pub fn label(&self) -> String {
+        let shapes: Vec<_> = self.model.iter().map(|tensor| (tensor.len(), tensor.rows)).collect();
+        format!("{:?}\n{:?} at step {}\n(length, rows): {shapes:?}", self.parts, self.rule, self.step)
+    }
+}
+
+/// For comparison, in which two norms that are NaN are the same.
+pub fn shown(report: &PassReport) -> String {
+    format!("{report:?}")
+}
+
+/// Any rule in any configuration.
+pub fn any_rule(random: &mut Random) -> AnyRule {
+    rule_of(AnyRule::NAMES, random)
+}
+
+/// One that steps element by element, so that shards can be stepped.
+pub fn elementwise_rule(random: &mut Random) -> AnyRule {
+    let names: Vec<_> = crate::common::elementwise().collect();
+    let rule = rule_of(&names, random);
+    assert_eq!(rule.scalars(), 0);
+    rule
+}
+
+fn rule_of(names: &[&str], random: &mut Random) -> AnyRule {
+    let configurations = configurations_of(names[random.below(names.len())]);
+    configurations[random.below(configurations.len())].rule
+}
+
+/// Nothing, single elements, tails of registers and of tiles, up to two blocks.
+pub fn any_len(random: &mut Random) -> usize {
+    match random.below(8) {
+        0 => random.below(3),
+        1..=4 => random.below(80),
+        5 => 1020 + random.below(10),
+        6 => 4090 + random.below(12),
+        _ => random.below(8193),
+    }
+}

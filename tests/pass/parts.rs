@@ -1,0 +1,142 @@
+//! The parts of a pass as plain data, to be drawn at random, given to the crate, and read by the naive twin.
+
+use gradstep::{Average, Error, NonFinite, Pass};
+
+use crate::common::Random;
+
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub loss_scale: f64,
+    pub check: Option<NonFinite>,
+    pub centralize: bool,
+    pub clip_value: Option<f64>,
+    pub clip: Clip,
+    pub clip_eps: f64,
+    pub flush_subnormals: bool,
+    pub max_norm: Option<f64>,
+    pub bounds: Option<(f32, f32)>,
+    pub average: Option<Kept>,
+    pub zero_grads: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    Nothing,
+    TensorNorm(f64),
+    GlobalNorm(f64),
+    Adaptive(f64, f64),
+}
+
+/// How an average is kept: with a decay, or else as a mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    pub decay: Option<f64>,
+    pub from_step: u64,
+    pub every: u64,
+    pub overwrite_every: u64,
+}
+
+impl Parts {
+    pub const NONE: Self = Self {
+        loss_scale: 1.0,
+        check: None,
+        centralize: false,
+        clip_value: None,
+        clip: Clip::Nothing,
+        clip_eps: 1e-6,
+        flush_subnormals: false,
+        max_norm: None,
+        bounds: None,
+        average: None,
+        zero_grads: false,
+    };
+
+    /// Each part about every third time.
+    pub fn random(random: &mut Random) -> Self {
+        Self {
+            loss_scale: [1.0, 1.0, 1024.0, 3.0, 0.7][random.below(5)],
+            check: [None, Some(NonFinite::Refuse), Some(NonFinite::Skip), Some(NonFinite::Step)]
+                [random.below(4)],
+            centralize: random.below(3) == 0,
+            clip_value: some(random, |random| 2.0 * random.unit() + 1e-3),
+            clip: Clip::random(random),
+            clip_eps: [1e-6, 0.0, 0.5][random.below(3)],
+            flush_subnormals: random.below(3) == 0,
+            max_norm: some(random, |random| 5.0 * random.unit() + 1e-3),
+            bounds: some(random, |random| (-1.5 * random.unit() as f32, random.unit() as f32)),
+            average: some(random, Kept::random),
+            zero_grads: random.below(3) == 0,
+        }
+    }
+
+    pub fn pass(&self) -> Pass {
+        self.build().unwrap()
+    }
+
+    fn build(&self) -> Result<Pass, Error> {
+        let mut pass = Pass::new().loss_scale(self.loss_scale)?.clip_eps(self.clip_eps)?;
+        pass = match self.clip {
+            Clip::Nothing => pass,
+            Clip::TensorNorm(max) => pass.clip_tensor_norm(max)?,
+            Clip::GlobalNorm(max) => pass.clip_global_norm(max)?,
+            Clip::Adaptive(ratio, eps) => pass.clip_adaptive(ratio, eps)?,
+        };
+        pass = self.check.map_or(pass, |policy| pass.check(policy));
+        pass = self.clip_value.map_or(Ok(pass), |max| pass.clip_value(max))?;
+        pass = self.max_norm.map_or(Ok(pass), |max| pass.max_norm(max))?;
+        pass = self.bounds.map_or(Ok(pass), |(low, high)| pass.bounds(low, high))?;
+        pass = self.average.map_or(Ok(pass), |kept| Ok(pass.average(kept.build()?)))?;
+        pass = if self.centralize { pass.centralize() } else { pass };
+        pass = if self.flush_subnormals { pass.flush_subnormals() } else { pass };
+        Ok(if self.zero_grads { pass.zero_grads() } else { pass })
+    }
+}
+
+fn some<T>(random: &mut Random, draw: impl FnOnce(&mut Random) -> T) -> Option<T> {
+    (random.below(3) == 0).then(|| draw(random))
+}
+
+impl Clip {
+    fn random(random: &mut Random) -> Self {
+        let max = 10.0 * random.unit() + 1e-6;
+        match random.below(5) {
+            0 => Self::TensorNorm(max),
+            1 | 2 => Self::GlobalNorm(max),
+            3 => Self::Adaptive(0.1 * max, 1e-3),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Kept {
+    fn random(random: &mut Random) -> Self {
+        Self {
+            decay: [None, Some(0.0), Some(0.9)][random.below(3)],
+            from_step: random.below(4) as u64,
+            every: random.below(4) as u64,
+            overwrite_every: random.below(4) as u64,
+        }
+    }
+
+    fn build(self) -> Result<Average, Error> {
+        let average = self.decay.map_or(Ok(Average::mean()), Average::exponential)?;
+        Ok(average.from_step(self.from_step).every(self.every).overwrite_every(self.overwrite_every))
+    }
+
+    /// What the new parameters weigh at a step.
+    pub fn weight(self, step: u64) -> Option<f32> {
+        let first = self.from_step.max(1);
+        if step <= first {
+            return Some(1.0);
+        }
+        if !(step - first).is_multiple_of(self.every.max(1)) {
+            return None;
+        }
+        let before = (step - first) / self.every.max(1);
+        Some(self.decay.map_or(1.0 / (before as f64 + 1.0), |decay| 1.0 - decay) as f32)
+    }
+
+    pub fn overwrites(self, step: u64) -> bool {
+        self.overwrite_every > 0 && step.is_multiple_of(self.overwrite_every)
+    }
+}
