@@ -53,6 +53,7 @@ mod optimizer;
 mod options;
 mod prefetch;
 mod prepare;
+mod random;
 mod registry;
 mod rule;
 mod rules;
@@ -97,6 +98,10 @@ pub use {
     run::Run,
     whole::{Measuring, Sums},
 };
+
+/// For tests, examples and the hash of a rule, which draw the same numbers everywhere.
+#[doc(hidden)]
+pub use random::splitmix64;
 
 /// The examples in README.md are tests.
 #[cfg(doctest)]
