@@ -60,6 +60,7 @@ mod options;
 mod pass;
 mod prefetch;
 mod prepare;
+mod random;
 mod registry;
 mod rule;
 mod rules;
@@ -110,6 +111,10 @@ pub use {join::Rayon, step::par_step};
 /// For a rule that wraps another, and passes these on.
 #[doc(hidden)]
 pub use {run::Run, whole::Measuring};
+
+/// For tests, examples and the hash of a rule, which draw the same numbers everywhere.
+#[doc(hidden)]
+pub use random::splitmix64;
 
 /// The examples in README.md are tests.
 #[cfg(doctest)]

@@ -21,8 +21,8 @@
 use std::{vec, vec::Vec};
 
 use crate::{
-    Domain, Error, Rule, Tensor, init_state, math::sqrt, options::check_number, run::check_rule, step,
-    tensor::Layout,
+    Domain, Error, Rule, Tensor, init_state, math::sqrt, options::check_number, random::splitmix64,
+    run::check_rule, step, tensor::Layout,
 };
 
 /// How many samples a gradient is taken over.
@@ -287,21 +287,13 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// The generator SplitMix64 (Steele, Lea and Flood, 2014): a few integer operations, the same everywhere.
+/// Puts things in random order; what it holds is the generator's state.
 struct Shuffle(u64);
 
 impl Shuffle {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     /// Below `n`, with a bias of less than `n / 2^64`.
     fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        ((u128::from(splitmix64(&mut self.0)) * n as u128) >> 64) as usize
     }
 
     /// Fisher and Yates' shuffle: every order is as likely as any other.

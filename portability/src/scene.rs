@@ -1,0 +1,112 @@
+//! The training runs. What a step can do besides its rule (an option that all rules have, a pass over the tensors) gets a
+//! scene here, and with it a column in the table.
+
+use gradstep::{
+    Error, Options, Rule, Value,
+    schedule::{Constant, Cosine, Polynomial, Schedule, Warmup},
+};
+
+use crate::{STEPS, random::Random};
+
+/// A training run, the same for each rule.
+#[derive(Debug)]
+pub struct Scene {
+    /// The head of its column.
+    pub name: &'static str,
+    /// The number of the first step.
+    pub(crate) first_step: u64,
+    /// What is set beside the rule's usual preset.
+    options: &'static [(&'static str, Value<'static>)],
+    /// What the learning rate is multiplied with at each step, counted from 0.
+    factor: fn(u64) -> Result<f64, Error>,
+    /// Where the parameter at a place starts.
+    pub(crate) start: fn(&mut Random, usize) -> f32,
+    /// The gradient of the parameter at a place.
+    pub(crate) gradient: fn(&mut Random, usize, f32) -> f32,
+}
+
+/// All scenes, in the order of the table's columns.
+pub const SCENES: &[Scene] = &[
+    // A parabola under noise, with a schedule for the first half.
+    Scene {
+        name: "noisy",
+        first_step: 1,
+        options: &[],
+        factor: |t| {
+            let schedule = Warmup::new(100, 0.1, Cosine::new(400, 0.2)?)?.then(500, Constant::new(1.0)?);
+            Ok(schedule.factor(t))
+        },
+        start: |random, _| random.signed(),
+        gradient: |random, place, p| {
+            let curvature = [1.0, 0.5, 0.25, 0.125][place % 4];
+            (p - 1.0) * curvature + random.signed() * 0.25
+        },
+    },
+    // In the midst of training, with what regularisation there is.
+    Scene {
+        name: "resumed",
+        first_step: 1001,
+        options: &[
+            ("weight_decay", Value::Number(0.01)),
+            ("decay", Value::Choice("decoupled")),
+            ("cautious_decay", Value::Flag(true)),
+            ("l1", Value::Number(0.001)),
+            ("l1_form", Value::Choice("proximal")),
+            ("cautious", Value::Flag(true)),
+        ],
+        factor: |t| Ok(Polynomial::new(STEPS, 1.5)?.factor(t)),
+        start: |random, _| random.signed(),
+        gradient: |random, place, _| random.with_exponent(127 - place as u32 % 8),
+    },
+    // What arithmetic is easily wrong about.
+    Scene {
+        name: "awkward",
+        first_step: 1,
+        options: &[],
+        factor: |_| Ok(1.0),
+        start: awkward,
+        gradient: |random, place, _| awkward(random, place),
+    },
+];
+
+/// Of a kind that goes by the place, or else all averages would be as large as the largest value.
+fn awkward(random: &mut Random, place: usize) -> f32 {
+    match place % 8 {
+        0 => random.zero(),
+        1 => random.with_exponent(0),
+        // The square is subnormal.
+        2 => random.with_exponent(60),
+        // Seldom so large that the square is infinite, or a norm would be nothing else.
+        3 if random.bits(8) == 0 => random.with_exponent(200),
+        // Seldom anything but zero.
+        4 if random.bits(5) > 0 => random.zero(),
+        5 => {
+            let exponent = random.bits(7);
+            random.with_exponent(exponent)
+        }
+        _ => random.signed(),
+    }
+}
+
+impl Scene {
+    /// Whether there have been steps before, which have left their state.
+    pub(crate) fn resumed(&self) -> bool {
+        self.first_step > 1
+    }
+
+    /// The rule with the options of this scene.
+    pub(crate) fn rule<R: Rule + Options>(&self, rule: &R) -> Result<R, Error> {
+        let mut rule = *rule;
+        self.options.iter().try_for_each(|&(option, value)| rule.set(option, value))?;
+        Ok(rule)
+    }
+
+    /// The rule with the learning rate of a step, counted from 0.
+    pub(crate) fn scheduled<R: Rule + Options>(&self, rule: &R, t: u64) -> Result<R, Error> {
+        let mut rule = *rule;
+        if let Some(Value::Number(lr)) = rule.get("lr") {
+            rule.set("lr", lr * (self.factor)(t)?)?;
+        }
+        Ok(rule)
+    }
+}
