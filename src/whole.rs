@@ -219,7 +219,7 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Tile<'_, K, N> {
 #[inline(always)]
 fn add(blocks: &mut Blocks<1>, values: &[f32], term: Term) {
     blocks.push(values.len(), |i| {
-        let value = f64::from(values[i]);
+        let value = f64::from(values.get(i).copied().unwrap_or_default());
         [match term {
             Term::Value => value,
             Term::Magnitude => value.abs(),
