@@ -111,7 +111,7 @@ impl<J: Join> Workers<J> {
         check_rule(rule, step)?;
         let layout = Layout::of(rule);
         for (place, tensor) in tensors.iter().enumerate() {
-            tensor.check(&layout).map_err(|error| error.of_tensor(|| Name::of(format_args!("#{place}"))))?;
+            tensor.check(&layout).map_err(|error| error.of_tensor(|| Name::number(place)))?;
         }
         self.run(&OneRule { rule, step }, tensors);
         Ok(())
