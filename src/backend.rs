@@ -53,8 +53,9 @@ impl Backend {
     pub const SCALAR: Self = Self(Kind::Scalar);
 
     /// The SIMD that the target was compiled for: SSE2 on x86-64, NEON on aarch64, simd128 on wasm with that
-    /// feature, arrays of four elsewhere.
-    pub const WIDE: Self = Self(Kind::Wide);
+    /// feature. Where it has none, this is [`SCALAR`](Self::SCALAR), and no backend is named `wide`: arrays in the
+    /// place of registers would cost instructions and flash, and gain nothing.
+    pub const WIDE: Self = if Wide::SIMD.is_some() { Self(Kind::Wide) } else { Self::SCALAR };
 
     /// The fastest backend of this machine. The first call asks the processor; later ones read a cached answer.
     #[must_use]
@@ -90,7 +91,7 @@ impl Backend {
     pub fn named(name: &str) -> Result<Self, Error> {
         let found = match name {
             "scalar" => Some(Self::SCALAR),
-            "wide" => Some(Self::WIDE),
+            "wide" => Wide::SIMD.map(|_| Self::WIDE),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             "avx2" => Self::avx2(),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
@@ -124,7 +125,7 @@ impl Backend {
     pub fn instructions(self) -> &'static str {
         match self.0 {
             Kind::Scalar => "scalar",
-            Kind::Wide => Wide::INSTRUCTIONS,
+            Kind::Wide => Wide::SIMD.unwrap_or_default(),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2(_) => "AVX2",
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
@@ -148,8 +149,8 @@ impl Backend {
     #[inline]
     pub(crate) fn run<V: Vectorized>(self, work: V) -> V::Output {
         match self.0 {
-            Kind::Scalar => compiled(Scalar, work),
-            Kind::Wide => compiled(Wide, work),
+            Kind::Wide if Wide::SIMD.is_some() => compiled(Wide, work),
+            Kind::Scalar | Kind::Wide => compiled(Scalar, work),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2(proof) => pulp::Simd::vectorize(proof, OnX86(work)),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
@@ -195,5 +196,17 @@ impl fmt::Debug for Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_has_several_lanes_or_is_scalar() {
+        let named = Backend::named("wide").unwrap_or(Backend::SCALAR);
+        assert_eq!(Backend::WIDE, named);
+        assert_eq!(Backend::WIDE.lanes() > 1, Backend::WIDE != Backend::SCALAR);
     }
 }

@@ -332,6 +332,17 @@ impl Name {
         name
     }
 
+    /// `"#3"`. Does not format: that would be the larger part of a step's firmware.
+    pub(crate) fn number(mut n: usize) -> Self {
+        let mut name =
+            Self { bytes: [b'#'; Self::CAPACITY], len: 2 + n.checked_ilog10().unwrap_or(0) as usize };
+        for digit in name.bytes.iter_mut().take(name.len).skip(1).rev() {
+            *digit = b'0' + (n % 10) as u8;
+            n /= 10;
+        }
+        name
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -360,5 +371,17 @@ impl fmt::Display for Name {
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_that_formatting_makes() {
+        for n in [0, 1, 9, 10, 99, 100, 12_345, usize::MAX] {
+            assert_eq!(Name::number(n).as_str(), Name::of(format_args!("#{n}")).as_str());
+        }
     }
 }

@@ -21,10 +21,10 @@ pub(crate) fn sqrt(x: f64) -> f64 {
     x.sqrt()
 }
 
-/// `core` has no square root, and `wide` has one for every target.
+/// `core` has no square root.
 #[cfg(not(feature = "std"))]
 pub(crate) fn sqrt(x: f64) -> f64 {
-    wide::f64x2::new([x, 0.0]).sqrt().to_array()[0]
+    libm::sqrt(x)
 }
 
 /// The cosine of pi times `x`, for any finite `x`: within 2 ulps, and exact at multiples of a half.

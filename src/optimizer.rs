@@ -282,7 +282,7 @@ impl<R: Rule> Optimizer<R> {
     }
 
     fn entry(&self, id: ParamId) -> Result<&Entry, Error> {
-        let unknown = Error::UnknownParam { name: Name::of(format_args!("#{}", id.0)) };
+        let unknown = Error::UnknownParam { name: Name::number(id.0) };
         self.entries.get(id.0).ok_or(unknown)
     }
 

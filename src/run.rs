@@ -51,7 +51,8 @@ pub(crate) fn for_each_group<P: Program, T: Tagged>(
 ) {
     while let Some(tag) = tensors.first().map(Tagged::tag) {
         let same = tensors.iter().take_while(|tensor| tensor.tag() == tag).count();
-        let (now, later) = tensors.split_at_mut(same);
+        // There are as many; the compiler does not see it, and would keep a panic.
+        let Some((now, later)) = tensors.split_at_mut_checked(same) else { return };
         let (rule, step) = program.rule(tag);
         work(rule, step, now);
         tensors = later;

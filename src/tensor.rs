@@ -169,7 +169,7 @@ impl<'a> Tensor<'a> {
     }
 
     fn scalars(&mut self, count: usize) -> impl Iterator<Item = &mut f32> {
-        scalars(&mut self.slices.state[..self.slots], count)
+        scalars(self.slices.state.get_mut(..self.slots).unwrap_or_default(), count)
     }
 
     pub(crate) fn settled(&self) -> [f32; MAX_SCALARS] {
@@ -201,8 +201,10 @@ impl<'a> Tensor<'a> {
     /// Some of its elements.
     fn part(&mut self, range: ops::Range<usize>) -> Tensor<'_> {
         let Slices { params, grads, state, .. } = &mut self.slices;
+        let params = params.get_mut(range.clone()).unwrap_or_default();
+        let grads = grads.get(range.clone()).unwrap_or_default();
         let state = state.each_mut().map(|slice| slice.get_mut(range.clone()).unwrap_or_default());
-        Tensor::tile(&mut params[range.clone()], &grads[range], state, &mut [])
+        Tensor::tile(params, grads, state, &mut [])
     }
 
     /// The first `N` slots: the state slices that are as long as the parameters, then `outputs`.
@@ -215,7 +217,8 @@ impl<'a> Tensor<'a> {
         let len = self.len();
         let Slices { params, grads, state, .. } = &mut self.slices;
         let long = state.iter_mut().take(long).map(|slice| &mut **slice);
-        let mut slots = long.chain(outputs.iter_mut().map(|output| &mut output[..len]));
+        let mut slots =
+            long.chain(outputs.iter_mut().map(|output| output.get_mut(..len).unwrap_or_default()));
         let state = array::from_fn(|_| slots.next().unwrap_or_default());
         Slices { params, grads, state, changes: &mut [] }
     }
@@ -278,7 +281,7 @@ pub(crate) fn check_each(
 ) -> Result<(), Error> {
     let mut places = tensors.iter().enumerate();
     places.try_for_each(|(place, tensor)| {
-        check(tensor).map_err(|error| error.of_tensor(|| Name::of(format_args!("#{place}"))))
+        check(tensor).map_err(|error| error.of_tensor(|| Name::number(place)))
     })
 }
 

@@ -222,12 +222,13 @@ pub fn minimize_in<R: Rule>(
 /// The batches of one epoch: at least one, if an empty one.
 fn batches(order: &[usize], batch: Batch) -> impl Iterator<Item = &[usize]> {
     let len = match batch {
-        Batch::Full => order.len().max(1),
+        Batch::Full => order.len(),
         Batch::Single => 1,
         Batch::Mini(len) => len,
     };
     let without_data = order.is_empty().then_some(order);
-    order.chunks(len).chain(without_data)
+    // Mini-batches of 0 have been refused. The compiler does not know, and would keep a panic for them.
+    order.chunks(len.max(1)).chain(without_data)
 }
 
 /// The Euclidean norm. Squares of `f32` are exact in `f64` and their sum can't overflow, so that it is finite where

@@ -44,12 +44,11 @@ fn sqrt(x: f32) -> f32 {
     x.sqrt()
 }
 
-/// `core` has no square root; `wide` has one for every target. The other three lanes are constants, which costs
-/// nothing where there is an instruction for four and lets the compiler drop them where there is not.
+/// `core` has no square root.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
 fn sqrt(x: f32) -> f32 {
-    ::wide::f32x4::new([x, 0.0, 0.0, 0.0]).sqrt().to_array()[0]
+    libm::sqrtf(x)
 }
 
 /// No SIMD at all.

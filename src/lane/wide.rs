@@ -1,4 +1,4 @@
-//! The SIMD that the target was compiled for: SSE2, NEON, simd128, or arrays where there is none.
+//! The SIMD that the target was compiled for: SSE2, NEON, simd128.
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -88,19 +88,19 @@ impl Lane for WideLane {
 pub(crate) struct Wide;
 
 impl Wide {
-    /// What `wide` compiles to on this target.
-    pub(crate) const INSTRUCTIONS: &'static str = if cfg!(target_feature = "avx512f") {
-        "AVX-512"
+    /// What `wide` compiles to on this target, unless it has nothing but arrays.
+    pub(crate) const SIMD: Option<&'static str> = if cfg!(target_feature = "avx512f") {
+        Some("AVX-512")
     } else if cfg!(target_feature = "avx") {
-        "AVX"
+        Some("AVX")
     } else if cfg!(target_feature = "sse") {
-        "SSE2"
+        Some("SSE2")
     } else if cfg!(target_feature = "simd128") {
-        "simd128"
+        Some("simd128")
     } else if cfg!(all(target_feature = "neon", target_arch = "aarch64")) {
-        "NEON"
+        Some("NEON")
     } else {
-        "arrays"
+        None
     };
     pub(crate) const LANES: usize = LANES;
 }

@@ -109,7 +109,7 @@ impl<J: Join> Workers<J> {
     ) -> Result<PassReport, Error> {
         check_model(pass, rule, step, tensors)?;
         for (place, tensor) in tensors.iter().enumerate() {
-            let refusal = |reason| Err(Error::Pass { tensor: Name::of(format_args!("#{place}")), reason });
+            let refusal = |reason| Err(Error::Pass { tensor: Name::number(place), reason });
             if rule.scalars() > 0 {
                 return refusal("the rule's own norms of a whole tensor cannot be had from shards");
             }
@@ -329,7 +329,7 @@ fn check_model<R: Rule>(
     check_rule(rule, step)?;
     let layout = Layout::of(rule);
     for (place, tensor) in tensors.iter().enumerate() {
-        check_tensor(pass, &layout, tensor, || Name::of(format_args!("#{place}")))?;
+        check_tensor(pass, &layout, tensor, || Name::number(place))?;
     }
     tensors.iter_mut().for_each(|tensor| tensor.begin(pass));
     Ok(())

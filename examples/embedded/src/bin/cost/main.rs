@@ -1,0 +1,77 @@
+//! What a step of one rule costs on the device: prints the bytes of its stack, its instructions where there is no parameter,
+//! and those that each parameter adds. `run cost` builds an image for each rule, and compares their sizes, too.
+
+#![no_std]
+#![no_main]
+
+mod clock;
+mod stack;
+
+use core::mem::take;
+
+use cortex_m::Peripherals;
+use gradstep::{Error, Rule, init_state, step};
+use gradstep_embedded::{Console, device};
+
+use crate::clock::Clock;
+
+const PARAMS: usize = 1024;
+
+/// As many state slices as a rule can have.
+const SLOTS: usize = 8;
+
+struct Buffers {
+    params: [f32; PARAMS],
+    grads: [f32; PARAMS],
+    state: [[f32; PARAMS]; SLOTS],
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    static mut BUFFERS: Buffers =
+        Buffers { params: [0.0; PARAMS], grads: [0.0; PARAMS], state: [[0.0; PARAMS]; SLOTS] };
+    device::run(|debugger| {
+        let clock = Peripherals::take().map(|peripherals| Clock::new(peripherals.SYST));
+        clock.is_some_and(|clock| measure(BUFFERS, &clock, debugger).is_ok())
+    })
+}
+
+fn measure(buffers: &mut Buffers, clock: &Clock, console: &mut impl Console) -> Result<(), Error> {
+    for (grad, i) in buffers.grads.iter_mut().zip(0u16..) {
+        *grad = f32::from(i) / PARAMS as f32 - 0.3;
+    }
+    take_step(1, PARAMS, buffers)?;
+    let (stack, done) = stack::used(|| take_step(1000, PARAMS, buffers));
+    done?;
+    let (fixed, done) = clock.instructions(|| take_step(1001, 0, buffers));
+    done?;
+    let (all, done) = clock.instructions(|| take_step(1001, PARAMS, buffers));
+    done?;
+    // In tenths. There is no floating point in it, which would hide what a rule brings along of it.
+    let each = (10 * all.saturating_sub(fixed) + PARAMS as u32 / 2) / PARAMS as u32;
+    for (number, end) in [(stack as u32, b" "), (fixed, b" "), (each / 10, b"."), (each % 10, b"\n")] {
+        console.number(number.into());
+        console.text(end);
+    }
+    Ok(())
+}
+
+/// A step of the first `n` parameters; the first step initialises the state. The rule is known at compile time, as it
+/// mostly is in firmware. There is none in the image that the others are compared with.
+#[inline(never)]
+fn take_step(number: u64, n: usize, buffers: &mut Buffers) -> Result<(), Error> {
+    let rule: Option<_> = include!(concat!(env!("OUT_DIR"), "/rule.rs"));
+    rule.map_or(Ok(()), |rule| {
+        let mut state = buffers.state.each_mut().map(|slice| &mut slice[..]);
+        for (slot, slice) in state.iter_mut().enumerate() {
+            *slice = take(slice).get_mut(..rule.state_len(slot, n)).unwrap_or_default();
+        }
+        let state = state.get_mut(..rule.state().len()).unwrap_or_default();
+        let params = buffers.params.get_mut(..n).unwrap_or_default();
+        let grads = buffers.grads.get(..n).unwrap_or_default();
+        if number == 1 {
+            init_state(&rule, state)?;
+        }
+        step(&rule, number, params, grads, state)
+    })
+}
