@@ -51,7 +51,8 @@ impl Blocks {
     #[inline(always)]
     fn singly<const S: usize>(&mut self, slices: [&[f32]; S], term: &impl Fn([f32; S]) -> f64) {
         for i in 0..slices.first().map_or(0, |slice| slice.len()) {
-            self.lanes[self.at % LANES] += term(slices.map(|slice| slice.get(i).copied().unwrap_or_default()));
+            self.lanes[self.at % LANES] +=
+                term(slices.map(|slice| slice.get(i).copied().unwrap_or_default()));
             self.at += 1;
         }
     }

@@ -87,6 +87,10 @@ pub enum Error {
     },
     /// Steps count from 1: at 0 a bias correction would divide by zero.
     StepZero,
+    /// The host has this thread take subnormal numbers for zero (FTZ or DAZ in x86's MXCSR, FZ in Arm's FPCR), with which
+    /// bits would not be the same as everywhere else. Only builds with debug assertions look, and only at the calling thread;
+    /// gradstep itself never touches these registers.
+    FlushedSubnormals,
     /// Batches of no samples were asked for.
     EmptyBatch,
     /// A hyper-parameter outside its domain, NaN and infinities included.
@@ -258,6 +262,9 @@ impl fmt::Display for Error {
             Self::Pass { tensor, reason } => write!(f, "tensor {tensor}: {reason}"),
             Self::Bounds { low, high } => write!(f, "there is nothing between the bounds {low} and {high}"),
             Self::StepZero => f.write_str("steps count from 1, and step 0 was asked for"),
+            Self::FlushedSubnormals => {
+                f.write_str("this thread flushes subnormal numbers to zero (FTZ or DAZ is set)")
+            }
             Self::EmptyBatch => f.write_str("a mini-batch must have 1 sample or more, and 0 was asked for"),
             Self::OutOfRange { rule, option, value, domain } => {
                 write!(f, "{rule}: {option} must be {domain}, and is {value}")

@@ -4,7 +4,8 @@
 ///
 /// This is all that a host has to supply to have its own pool step a model. A step hands out its parts itself, to
 /// whichever call asks next, so that it does not matter how many calls there are, when they start, or whether some
-/// never do: threads that come late find less to do, and the caller's thread does what is left.
+/// never do: threads that come late find less to do, and the caller's thread does what is left. It does so even if
+/// [`join`](Join::join) panics: the step is whole then, and the panic is not passed on, unless it is that of a rule.
 ///
 /// ```
 /// use gradstep::Join;

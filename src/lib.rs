@@ -19,6 +19,8 @@
 //! - **A wrapper**: [`Lookahead`] adds slow weights to any rule.
 //! - **A model**: [`Workers::step_model`] steps a list of tensors in one call, on threads of your choice ([`Join`]);
 //!   [`Optimizer`] owns the state, the names, the groups and the counters too.
+//! - **A whole training step**: a [`Pass`] unscales, checks, clips, steps, averages, copies and zeroes in one trip through
+//!   memory, all or nothing; [`LossScaler`] finds the loss scale, [`Telemetry`] tells what the step did.
 //! - **Training**: [`train`] has a small driver that shuffles, steps and knows when to stop.
 //! - **Learning-rate schedules**: [`schedule`] has those of the frameworks, as factors on a base learning rate.
 //! - **Another framework's convention**: [`convert`] carries a run over, with its state.
@@ -49,6 +51,7 @@ mod convert;
 mod error;
 mod exact;
 mod format;
+mod host;
 mod join;
 mod lane;
 mod lookahead;

@@ -5,6 +5,7 @@ use core::fmt;
 use crate::{
     Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Tensor,
     backend::Vectorized,
+    host::flushes_subnormals,
     lane::Isa,
     prepare::{Decayed, Regularized, Scaled},
     sweep::sweep,
@@ -142,6 +143,9 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
 pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
     if step == 0 {
         return Err(Error::StepZero);
+    }
+    if cfg!(debug_assertions) && flushes_subnormals() {
+        return Err(Error::FlushedSubnormals);
     }
     let (named, scalars) = (rule.state().len(), rule.scalars());
     if scalars > MAX_SCALARS {

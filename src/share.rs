@@ -1,6 +1,13 @@
 //! Sharing a step among threads: one queue, from which each thread takes the next part when it is done with its last.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    boxed::Box,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use crate::Join;
 
@@ -37,16 +44,24 @@ pub(crate) trait Range: Sized + Send {
 const SMALLEST: usize = 256 << 10;
 
 /// Has the threads of `join` work on all tensors.
+///
+/// A pool may refuse work, shut down or panic: then the caller does what is left, and the step is whole. What is passed on is
+/// the panic of a rule, which leaves a part of the work half done.
 pub(crate) fn share<T: Share>(join: &impl Join, tensors: &mut [T], work: impl Fn(Part<'_, T>) + Sync) {
     let queue = Mutex::new(Queue::new(tensors, join.threads()));
+    let unfinished = AtomicUsize::new(0);
     let take_parts = || {
         while let Some(part) = next(&queue) {
+            unfinished.fetch_add(1, Ordering::Relaxed);
             work(part);
+            unfinished.fetch_sub(1, Ordering::Relaxed);
         }
     };
-    join.join(&take_parts);
-    // A pool may refuse work, or shut down: then the caller does it all.
+    let joined = catch_unwind(AssertUnwindSafe(|| join.join(&take_parts)));
     take_parts();
+    if unfinished.into_inner() > 0 {
+        resume_unwind(joined.err().unwrap_or_else(|| Box::new("a rule panicked on a thread of the pool")));
+    }
 }
 
 /// The lock is held for a few instructions that can't panic; a rule's panic happens outside it.

@@ -228,3 +228,16 @@ fn training_plans() {
         assert!(matches!(minimize(plan), Err(Error::OutOfRange { rule: "train", .. })));
     }
 }
+
+/// A host may set flush-to-zero for its own ends. Builds with debug assertions, as this one, notice.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_host_that_flushes_subnormals_is_noticed() {
+    let mut params = [1.0];
+    let refusal =
+        no_denormals::no_denormals(|| step(&Sgd::torch(), 1, &mut params, &[1.0], &mut []).unwrap_err());
+    assert_eq!(refusal, Error::FlushedSubnormals);
+    assert_eq!(refusal.to_string(), "this thread flushes subnormal numbers to zero (FTZ or DAZ is set)");
+    assert_eq!(params, [1.0]);
+    step(&Sgd::torch(), 1, &mut params, &[1.0], &mut []).unwrap();
+}

@@ -3,13 +3,15 @@
 mod common;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
 use common::{Buffers, Random, configurations_of};
 use gradstep::{
-    AnyRule, Backend, Error, Join, Momentum, Rayon, Rule as _, Scope, Serial, Sgd, Tensor, Workers,
+    AnyRule, Backend, Change, Error, Join, Kernel, KernelVisitor, Lane, Momentum, Rayon, Rule, Scope, Serial,
+    Sgd, Tensor, Workers,
 };
 use proptest::prelude::*;
 
@@ -51,6 +53,22 @@ impl Join for Refusing {
     }
 
     fn join(&self, _: &(dyn Fn() + Sync)) {}
+}
+
+/// A pool that panics after a part of the work, or before any.
+struct Panicking {
+    calls: usize,
+}
+
+impl Join for Panicking {
+    fn threads(&self) -> usize {
+        4
+    }
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        (0..self.calls).for_each(|_| work());
+        panic!("the pool is gone");
+    }
 }
 
 /// Calls the work far more often than it has threads.
@@ -196,4 +214,68 @@ fn the_serial_join_is_one_thread() {
         .step(&Sgd::torch().lr(1.0).unwrap(), 1, &mut params, &[1.0], &mut [])
         .unwrap();
     assert_eq!(params, [0.0]);
+}
+
+/// What the pool leaves, the caller does: the step is whole.
+#[test]
+fn a_pool_that_panics_loses_nothing() {
+    let rule = AnyRule::named("adamw").unwrap();
+    let random = || {
+        let mut random = Random(5);
+        [100, 300_000, 7].map(|len| Buffers::random(&rule, len, &mut random))
+    };
+    let mut expected = random();
+    Workers::serial().step_model(&rule, 3, &mut tensors(&mut expected)).unwrap();
+    for calls in [0, 1] {
+        let mut model = random();
+        let workers = Workers::new(Panicking { calls }).serial_below(0);
+        workers.step_model(&rule, 3, &mut tensors(&mut model)).unwrap();
+        assert_eq!(bits(&model), bits(&expected));
+    }
+}
+
+/// A rule that panics leaves a part undone, and the caller must know, even if the pool keeps it to itself.
+#[test]
+fn a_rule_that_panics_is_heard_of() {
+    #[derive(Clone, Copy)]
+    struct Panics;
+
+    impl Rule for Panics {
+        fn name(&self) -> &'static str {
+            "panics"
+        }
+
+        fn state(&self) -> &'static [&'static str] {
+            &[]
+        }
+
+        fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+            visitor.visit(*self)
+        }
+    }
+
+    impl Kernel<0> for Panics {
+        fn update<L: Lane>(self, _: L, _: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
+            panic!("the rule is at fault")
+        }
+    }
+
+    struct Quiet;
+
+    impl Join for Quiet {
+        fn threads(&self) -> usize {
+            2
+        }
+
+        fn join(&self, work: &(dyn Fn() + Sync)) {
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+
+    let step = || {
+        let (mut params, grads) = (vec![1.0; 300_000], vec![1.0; 300_000]);
+        let mut model = [Tensor::new(&mut params, &grads, []).unwrap()];
+        Workers::new(Quiet).serial_below(0).step_model(&Panics, 1, &mut model)
+    };
+    assert!(catch_unwind(step).is_err());
 }

@@ -46,7 +46,14 @@ pub fn hash<R: Rule + Options>(workers: &Workers<impl Join>, rule: &R, scene: &S
     for t in 0..STEPS {
         let rule = scene.scheduled(&rule, t)?;
         model.take_gradients(scene);
-        workers.step_model(&rule, scene.first_step + t, &mut model.tensors(&rule)?)?;
+        let step = scene.first_step + t;
+        if let Some(pass) = scene.pass {
+            let report = workers.step_pass(&pass()?, &rule, step, &mut model.pass_tensors(&rule)?)?;
+            hash = fold(hash, report.grad_norm.unwrap_or_default() as f32);
+            hash = model.kept_by_pass().fold(hash, fold);
+        } else {
+            workers.step_model(&rule, step, &mut model.tensors(&rule)?)?;
+        }
         hash = model.values(&rule).fold(hash, fold);
     }
     Ok(hash)

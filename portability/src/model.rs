@@ -2,7 +2,7 @@
 
 use core::array;
 
-use gradstep::{Error, Rule, Tensor};
+use gradstep::{Error, FloatsMut, Format, PassTensor, Rule, Tensor};
 
 use crate::{random::Random, scene::Scene};
 
@@ -23,6 +23,8 @@ struct Buffers {
     params: [f32; LONGEST],
     grads: [f32; LONGEST],
     state: [[f32; LONGEST]; SLOTS],
+    average: [f32; LONGEST],
+    copy: [u16; LONGEST],
 }
 
 impl Model {
@@ -45,6 +47,19 @@ impl Model {
         Ok([a?, b?, c?, d?])
     }
 
+    /// The same with what a pass keeps beside them.
+    pub fn pass_tensors(&mut self, rule: &impl Rule) -> Result<[PassTensor<'_>; LENGTHS.len()], Error> {
+        let [a, b, c, d] = self.tensors.each_mut().map(|buffers| buffers.pass_tensor(rule));
+        Ok([a?, b?, c?, d?])
+    }
+
+    /// All averages, and all copies in 16 bits.
+    pub fn kept_by_pass(&self) -> impl Iterator<Item = f32> {
+        self.tensors.iter().flat_map(|Buffers { len, average, copy, .. }| {
+            average.iter().copied().chain(copy.iter().map(|&bits| bits.into())).take(LONGEST + *len)
+        })
+    }
+
     /// All parameters and all state.
     pub fn values(&self, rule: &impl Rule) -> impl Iterator<Item = f32> {
         self.tensors.iter().flat_map(|buffers| buffers.values(rule))
@@ -56,14 +71,21 @@ impl Buffers {
         let params = array::from_fn(|place| (scene.start)(random, place));
         let mut before = |slot| if scene.resumed() { random.signed().abs() } else { rule.initial(slot) };
         let state = array::from_fn(|slot| array::from_fn(|_| before(slot)));
-        Self { len, params, grads: [0.0; LONGEST], state }
+        Self { len, params, grads: [0.0; LONGEST], state, average: [0.0; LONGEST], copy: [0; LONGEST] }
     }
 
     fn tensor(&mut self, rule: &impl Rule) -> Result<Tensor<'_>, Error> {
-        let Self { len, params, grads, state } = self;
-        let slots = state.iter_mut().take(rule.state().len()).enumerate();
-        let state = slots.map(|(slot, values)| &mut values[..rule.state_len(slot, *len).min(LONGEST)]);
-        Tensor::new(&mut params[..*len], &grads[..*len], state)
+        let Self { len, params, grads, state, .. } = self;
+        Tensor::new(&mut params[..*len], &grads[..*len], slots(rule, *len, state))
+    }
+
+    /// As one row.
+    fn pass_tensor(&mut self, rule: &impl Rule) -> Result<PassTensor<'_>, Error> {
+        let Self { len, params, grads, state, average, copy } = self;
+        let state = slots(rule, *len, state);
+        let tensor = PassTensor::new(&mut params[..*len], &mut grads[..*len], state)?;
+        let copy = FloatsMut::Half(Format::Bf16, &mut copy[..*len]);
+        Ok(tensor.average(&mut average[..*len]).copy_out(copy).rows(1))
     }
 
     fn values(&self, rule: &impl Rule) -> impl Iterator<Item = f32> {
@@ -71,4 +93,13 @@ impl Buffers {
         let state = slots.flat_map(|(slot, values)| values.iter().take(rule.state_len(slot, self.len)));
         self.params[..self.len].iter().chain(state).copied()
     }
+}
+
+fn slots<'a>(
+    rule: &impl Rule,
+    len: usize,
+    state: &'a mut [[f32; LONGEST]; SLOTS],
+) -> impl Iterator<Item = &'a mut [f32]> {
+    let slots = state.iter_mut().take(rule.state().len()).enumerate();
+    slots.map(move |(slot, values)| &mut values[..rule.state_len(slot, len).min(LONGEST)])
 }

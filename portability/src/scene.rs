@@ -2,7 +2,7 @@
 //! scene here, and with it a column in the table.
 
 use gradstep::{
-    Error, Options, Rule, Value,
+    Average, Error, NonFinite, Options, Pass, Rule, Value,
     schedule::{Constant, Cosine, Polynomial, Schedule, Warmup},
 };
 
@@ -17,6 +17,8 @@ pub struct Scene {
     pub(crate) first_step: u64,
     /// What is set beside the rule's usual preset.
     options: &'static [(&'static str, Value<'static>)],
+    /// What is done around the rule.
+    pub(crate) pass: Option<fn() -> Result<Pass, Error>>,
     /// What the learning rate is multiplied with at each step, counted from 0.
     factor: fn(u64) -> Result<f64, Error>,
     /// Where the parameter at a place starts.
@@ -32,6 +34,7 @@ pub const SCENES: &[Scene] = &[
         name: "noisy",
         first_step: 1,
         options: &[],
+        pass: None,
         factor: |t| {
             let schedule = Warmup::new(100, 0.1, Cosine::new(400, 0.2)?)?.then(500, Constant::new(1.0)?);
             Ok(schedule.factor(t))
@@ -54,6 +57,7 @@ pub const SCENES: &[Scene] = &[
             ("l1_form", Value::Choice("proximal")),
             ("cautious", Value::Flag(true)),
         ],
+        pass: None,
         factor: |t| Ok(Polynomial::new(STEPS, 1.5)?.factor(t)),
         start: |random, _| random.signed(),
         gradient: |random, place, _| random.with_exponent(127 - place as u32 % 8),
@@ -63,9 +67,28 @@ pub const SCENES: &[Scene] = &[
         name: "awkward",
         first_step: 1,
         options: &[],
+        pass: None,
         factor: |_| Ok(1.0),
         start: awkward,
         gradient: |random, place, _| awkward(random, place),
+    },
+    // With everything around the rule, and now and then a step that is refused.
+    Scene {
+        name: "pass",
+        first_step: 1,
+        options: &[],
+        pass: Some(|| {
+            let pass = Pass::new().check(NonFinite::Refuse).loss_scale(1024.0)?.clip_value(4.0)?;
+            let average = Average::exponential(0.99)?.from_step(10);
+            let pass = pass.clip_global_norm(2.0)?.centralize().flush_subnormals().max_norm(3.0)?;
+            Ok(pass.bounds(-2.0, 2.0)?.average(average).zero_grads())
+        }),
+        factor: |_| Ok(1.0),
+        start: |random, _| random.signed(),
+        gradient: |random, _, p| {
+            let poison = random.bits(14) == 0;
+            if poison { f32::INFINITY } else { 1024.0 * (p - 1.0 + random.signed()) }
+        },
     },
 ];
 

@@ -1,0 +1,20 @@
+//! What a host may have changed about the processor.
+
+use core::hint::black_box;
+
+/// Whether the calling thread takes subnormal numbers for zero, or makes them zero, which gives other bits than everywhere
+/// else: x86's FTZ and DAZ in MXCSR, FZ in Arm's FPCR. Some hosts, audio software above all, set them for speed.
+pub(crate) fn flushes_subnormals() -> bool {
+    let least_normal = black_box(f32::MIN_POSITIVE);
+    let flushed_to_zero = (black_box(least_normal * 0.5)).to_bits() == 0;
+    let taken_for_zero = black_box(black_box(f32::from_bits(1)) * black_box(f32::MAX)).to_bits() == 0;
+    flushed_to_zero || taken_for_zero
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn it_is_not_so_by_itself() {
+        assert!(!super::flushes_subnormals());
+    }
+}
