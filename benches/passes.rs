@@ -15,6 +15,9 @@ use rayon::prelude::*;
 /// Out of all caches.
 const LARGE: usize = 1 << 24;
 
+/// Within a core's own.
+const MIDDLE: usize = 1 << 14;
+
 /// Within the nearest one.
 const SMALL: usize = 1 << 11;
 
@@ -24,12 +27,14 @@ const CHUNK: usize = 1 << 16;
 fn main() {
     pairs::header("AdamW; time of the first over the second");
     let wanted: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let lines: [(&str, fn(&str)); 6] = [
+    let lines: [(&str, fn(&str)); 8] = [
         ("fused / separate passes, 16 M, all threads", fused_against_separate),
         ("fused / same bytes (38 each), 16 M, all threads", fused_against_bytes),
         ("telemetry on / off, 16 M, all threads", telemetry),
         ("EMA: added time / time of its bytes, 16 M, all threads", average),
         ("empty pass / plain step, 16 M, all threads", empty_pass),
+        ("flush on / off, subnormal state, 16 K, one thread", flush_after_rest),
+        ("flush on / off, normal state, 16 K, one thread", flush_in_motion),
         ("in cache (2048 elements, one thread): step with the part / without", in_cache),
     ];
     for (what, measure) in lines {
@@ -181,6 +186,31 @@ fn empty_pass(what: &str) {
         || workers.step_model(&rule(), 10, &mut [other.plain()]).expect("valid slices"),
     );
     report(what, pair);
+}
+
+/// Gradients have been 0 for long, and stay so. Then one side is at subnormal numbers for ever; for the other, which makes
+/// them 0 in its first step, that is over.
+fn flush_after_rest(what: &str) {
+    let (mut one, mut other) = (rested(), rested());
+    flush_against_none(what, &mut one, &mut other);
+    assert!(one.exp_avg.iter().all(|m| *m == 0.0) && other.exp_avg.iter().all(|m| m.is_subnormal()));
+}
+
+fn flush_in_motion(what: &str) {
+    flush_against_none(what, &mut Buffers::new(MIDDLE), &mut Buffers::new(MIDDLE));
+}
+
+fn flush_against_none(what: &str, one: &mut Buffers, other: &mut Buffers) {
+    let (serial, flush) = (Workers::serial(), Pass::new().flush_subnormals());
+    report(what, pair(|| step(&serial, &flush, one.bare()), || step(&serial, &Pass::new(), other.bare())));
+}
+
+/// After 1000 steps with gradients of 0.
+fn rested() -> Buffers {
+    let mut buffers = Buffers { grads: vec![0.0; MIDDLE], ..Buffers::new(MIDDLE) };
+    (0..1000).for_each(|_| step(&Workers::serial(), &Pass::new(), buffers.bare()));
+    assert!(buffers.exp_avg.iter().all(|m| m.is_subnormal()), "they settle on a subnormal");
+    buffers
 }
 
 /// What each part adds to a step that is all in cache.

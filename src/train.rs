@@ -1,6 +1,7 @@
 //! A small training loop: shuffle, take batches, step, and know when to stop.
 //!
-//! [`minimize`] allocates what it needs; [`minimize_in`] works in buffers that the caller owns, without `std`.
+//! [`minimize`] allocates what it needs; [`minimize_in`] works in buffers that the caller owns, without `std`;
+//! [`minimize_with`] leaves the step itself to the caller.
 //!
 //! ```
 //! use gradstep::{Momentum, train::{Plan, Reason, minimize}};
@@ -179,14 +180,59 @@ pub fn minimize_in<R: Rule>(
     plan: &Plan,
     params: &mut [f32],
     workspace: Workspace<'_, '_>,
-    mut objective: impl FnMut(&[f32], &[usize], &mut [f32]) -> f64,
-    mut observe: impl FnMut(Epoch),
+    objective: impl FnMut(&[f32], &[usize], &mut [f32]) -> f64,
+    observe: impl FnMut(Epoch),
 ) -> Result<End, Error> {
     plan.check()?;
     check_rule(rule, 1)?;
     Tensor::borrow(params, workspace.grads, workspace.state)?.check(&Layout::of(rule))?;
     init_state(rule, workspace.state)?;
     let Workspace { grads, state, order } = workspace;
+    let take_step = |number, params: &mut [f32], grads: &[f32]| step(rule, number, params, grads, state);
+    minimize_with(plan, params, grads, order, objective, take_step, observe)
+}
+
+/// The loop of [`minimize_in`] around a step of the caller's own: with a [`Pass`](crate::Pass), or on several threads.
+/// `take_step` is given the number of the step, from 1 on, the parameters and their gradient.
+///
+/// ```
+/// use gradstep::{Pass, PassTensor, Sgd, Workers, train::{Plan, minimize_with}};
+///
+/// // The slope of p^4 is steep at 10: without clipping, this learning rate would lead away.
+/// let (rule, pass) = (Sgd::torch().lr(0.1)?, Pass::new().clip_global_norm(1.0)?);
+/// let mut params = [10.0];
+/// minimize_with(
+///     &Plan { epochs: 200, ..Plan::default() },
+///     &mut params,
+///     &mut [0.0],
+///     &mut [],
+///     |p, _, g| {
+///         g[0] = 4.0 * p[0].powi(3);
+///         f64::from(p[0].powi(4))
+///     },
+///     |step, params, grads| {
+///         let tensor = PassTensor::new(params, grads, [])?;
+///         Workers::serial().step_pass(&pass, &rule, step, &mut [tensor])?;
+///         Ok(())
+///     },
+///     |_epoch| (),
+/// )?;
+/// assert!(params[0].abs() < 0.2);
+/// # Ok::<(), gradstep::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of the plan as in [`minimize`], and those of `take_step`, which end the loop.
+pub fn minimize_with(
+    plan: &Plan,
+    params: &mut [f32],
+    grads: &mut [f32],
+    order: &mut [usize],
+    mut objective: impl FnMut(&[f32], &[usize], &mut [f32]) -> f64,
+    mut take_step: impl FnMut(u64, &mut [f32], &[f32]) -> Result<(), Error>,
+    mut observe: impl FnMut(Epoch),
+) -> Result<End, Error> {
+    plan.check()?;
     for (place, sample) in order.iter_mut().zip(0..) {
         *place = sample;
     }
@@ -206,7 +252,7 @@ pub fn minimize_in<R: Rule>(
             if !(loss.is_finite() && grad_norm.is_finite()) {
                 return end(Reason::NotFinite, number - 1, steps);
             }
-            step(rule, steps + 1, params, grads, state)?;
+            take_step(steps + 1, params, grads)?;
             steps += 1;
             epoch.add(batch.len(), loss, grad_norm);
         }

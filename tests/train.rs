@@ -2,7 +2,7 @@
 
 use gradstep::{
     AdaGrad, Adadelta, Adam, AnyRule, Error, Momentum, RmsProp, Sgd,
-    train::{Batch, End, Plan, Reason, Workspace, minimize, minimize_in},
+    train::{Batch, End, Plan, Reason, Workspace, minimize, minimize_in, minimize_with},
 };
 
 /// Records which samples each batch had; the loss is constant.
@@ -186,4 +186,28 @@ fn a_line_is_fitted_by_every_rule() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_step_of_the_callers_own_is_told_its_number_and_may_end_the_loop() {
+    let refusal = Sgd::torch().lr(-1.0).unwrap_err();
+    let mut numbers = vec![];
+    let mut run = |plan: &Plan, params: &mut [f32]| {
+        let take_step = |number, params: &mut [f32], grads: &[f32]| {
+            numbers.push(number);
+            params[0] -= grads[0];
+            if number == 3 { Err(refusal) } else { Ok(()) }
+        };
+        let objective = |_: &[f32], _: &[usize], grads: &mut [f32]| {
+            grads[0] = 0.5;
+            1.0
+        };
+        minimize_with(plan, params, &mut [0.0], &mut [], objective, take_step, |_| ())
+    };
+    let mut params = [2.0];
+    let end = run(&Plan { epochs: 2, ..Plan::default() }, &mut params);
+    assert_eq!(end, Ok(End { reason: Reason::Epochs, epochs: 2, steps: 2 }));
+    assert_eq!(run(&Plan::default(), &mut params), Err(refusal));
+    assert_eq!(run(&Plan { batch: Batch::Mini(0), ..Plan::default() }, &mut params), Err(Error::EmptyBatch));
+    assert_eq!((params, numbers), ([-0.5], vec![1, 2, 1, 2, 3]));
 }

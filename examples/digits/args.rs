@@ -61,9 +61,9 @@ pub struct Args {
     #[arg(long = "rule", value_name = "NAME", default_value = ALL, value_delimiter = ',', value_parser = rule_name)]
     names: Vec<String>,
 
-    /// The learning rate for all rules, instead of one that suits each
-    #[arg(long, allow_negative_numbers = true)]
-    lr: Option<f64>,
+    /// The learning rate for all rules, instead of one that suits each; more with commas, to compare them
+    #[arg(long = "lr", value_name = "LR", allow_negative_numbers = true, value_delimiter = ',')]
+    lrs: Vec<f64>,
 
     /// How many times to pass over the training samples
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
@@ -81,6 +81,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", default_value = "target/digits.svg")]
     pub out: PathBuf,
 
+    /// Where to write what every step tells of itself, a CSV; a picture of it goes beside, with the ending svg
+    #[arg(long, value_name = "FILE")]
+    pub telemetry: Option<PathBuf>,
+
     /// Show no progress bars
     #[arg(long)]
     pub quiet: bool,
@@ -89,18 +93,28 @@ pub struct Args {
 const ALL: &str = "all";
 
 impl Args {
-    /// The chosen rules, in the order of the registry.
+    /// The chosen rules, in the order of the registry, each with all of its learning rates.
     pub fn rules(&self) -> Result<Vec<AnyRule>, Error> {
         let chosen = |name: &&&str| self.names.iter().any(|chosen| chosen == ALL || chosen == **name);
-        AnyRule::NAMES.iter().filter(chosen).map(|name| self.rule(name)).collect()
+        let names = AnyRule::NAMES.iter().filter(chosen);
+        names.flat_map(|name| self.lrs(name).into_iter().map(|lr| rule(name, lr))).collect()
     }
 
-    fn rule(&self, name: &str) -> Result<AnyRule, Error> {
-        let mut rule = AnyRule::named(name)?;
-        if let Some(lr) = self.lr.or_else(|| suitable_lr(name)) {
-            rule.set("lr", lr)?;
+    /// The learning rates to train a rule with; `None` is the default of its preset.
+    fn lrs(&self, name: &str) -> Vec<Option<f64>> {
+        if self.lrs.is_empty() {
+            vec![suitable_lr(name)]
+        } else {
+            self.lrs.iter().copied().map(Some).collect()
         }
-        Ok(rule)
+    }
+
+    /// What tells a rule from the others in a picture.
+    pub fn label(&self, rule: &AnyRule) -> String {
+        match rule.get("lr") {
+            Some(lr) if self.lrs.len() > 1 => format!("{} {lr}", rule.name()),
+            _ => rule.name().to_owned(),
+        }
     }
 
     pub fn plan(&self, rule: &AnyRule) -> Plan {
@@ -110,6 +124,14 @@ impl Args {
         };
         Plan { batch, seed: self.seed, epochs: self.epochs, ..Plan::default() }
     }
+}
+
+fn rule(name: &str, lr: Option<f64>) -> Result<AnyRule, Error> {
+    let mut rule = AnyRule::named(name)?;
+    if let Some(lr) = lr {
+        rule.set("lr", lr)?;
+    }
+    Ok(rule)
 }
 
 fn suitable_lr(name: &str) -> Option<f64> {
@@ -149,6 +171,15 @@ mod tests {
         let rules = args.rules().unwrap();
         assert!(rules.iter().map(|rule| rule.name()).eq(["sgd", "adamw"]));
         assert!(rules.iter().all(|rule| rule.get("lr") == Some(Value::Number(0.5))));
+    }
+
+    #[test]
+    fn a_rule_may_have_several_learning_rates() {
+        let args = Args::parse_from(["digits", "--rule", "adam,sgd", "--lr", "0.5,2"]);
+        let labels: Vec<_> = args.rules().unwrap().iter().map(|rule| args.label(rule)).collect();
+        assert_eq!(labels, ["sgd 0.5", "sgd 2", "adam 0.5", "adam 2"]);
+        let args = Args::parse_from(["digits", "--rule", "sgd"]);
+        assert_eq!(args.label(&args.rules().unwrap()[0]), "sgd");
     }
 
     #[test]

@@ -12,6 +12,14 @@ const HIDDEN: usize = 32;
 const FIRST_LAYER: usize = (PIXELS + 1) * HIDDEN;
 pub const PARAMS: usize = FIRST_LAYER + (HIDDEN + 1) * DIGITS;
 
+/// The tensors that the slice consists of, in their order.
+pub const TENSORS: [(&str, usize); 4] = [
+    ("hidden.weight", PIXELS * HIDDEN),
+    ("hidden.bias", HIDDEN),
+    ("output.weight", HIDDEN * DIGITS),
+    ("output.bias", DIGITS),
+];
+
 type FirstLayer = [[f32; HIDDEN]];
 type SecondLayer = [[f32; DIGITS]];
 

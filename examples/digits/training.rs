@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use gradstep::{
-    AnyRule, Error, Rule as _,
-    train::{Batch, Epoch, Plan, Reason, Workspace, minimize_in},
+    AnyRule, Error, Rule as _, step,
+    train::{Batch, Epoch, Plan, Reason, minimize_with},
 };
 
 use crate::{
+    args::Args,
     data::{Data, Sample},
     network::{self, PARAMS},
     progress,
+    telemetry::{Recorder, Row},
     timing::{Clock, Timed},
 };
 
 /// What came of it.
 pub struct Outcome {
     pub rule: AnyRule,
+    /// What tells it from the others in a picture.
+    pub label: String,
     pub batch: Batch,
     /// Every completed epoch.
     pub history: Vec<Epoch>,
@@ -26,6 +30,11 @@ pub struct Outcome {
     pub accuracy: f64,
     /// How long the rule's fastest step took, without the network.
     pub step_time: Duration,
+    /// What the steps told, where they were asked.
+    pub telemetry: Vec<Row>,
+    /// The trained network.
+    #[cfg(test)]
+    pub params: Vec<f32>,
 }
 
 impl Outcome {
@@ -47,41 +56,77 @@ fn short(loss: f64) -> String {
     if (1e-3..1e4).contains(&loss) { format!("{loss:.4}") } else { format!("{loss:.1e}") }
 }
 
-pub fn train(rule: AnyRule, data: &Data, plan: &Plan, quiet: bool) -> Result<Outcome, Error> {
+pub fn train(rule: AnyRule, data: &Data, args: &Args) -> Result<Outcome, Error> {
+    let plan = args.plan(&rule);
     let mut params = network::init(plan.seed);
     let clock = Clock::new();
-    let (history, reason) = descend(Timed { rule, clock: &clock }, &data.train, plan, quiet, &mut params)?;
-    let accuracy = network::accuracy(&params, &data.test);
-    Ok(Outcome { rule, batch: plan.batch, history, reason, accuracy, step_time: clock.fastest() })
+    let timed = Timed { rule, clock: &clock };
+    let training = Training { rule: timed, samples: &data.train, plan, quiet: args.quiet };
+    let (Descent { history, reason }, telemetry) = if args.telemetry.is_some() {
+        training.recorded(&mut params)?
+    } else {
+        (training.plain(&mut params)?, Vec::new())
+    };
+    Ok(Outcome {
+        rule,
+        label: args.label(&rule),
+        batch: plan.batch,
+        history,
+        reason,
+        accuracy: network::accuracy(&params, &data.test),
+        step_time: clock.fastest(),
+        telemetry,
+        #[cfg(test)]
+        params,
+    })
 }
 
-fn descend(
-    rule: Timed<'_, AnyRule>,
-    samples: &[Sample],
-    plan: &Plan,
+struct Training<'a> {
+    rule: Timed<'a, AnyRule>,
+    samples: &'a [Sample],
+    plan: Plan,
     quiet: bool,
-    params: &mut [f32],
-) -> Result<(Vec<Epoch>, Reason), Error> {
-    let slots = 0..rule.state().len();
-    let mut state: Vec<_> = slots.map(|slot| vec![0.0; rule.state_len(slot, PARAMS)]).collect();
-    let workspace = Workspace {
-        grads: &mut [0.0; PARAMS],
-        state: &mut state.iter_mut().map(|slot| slot.as_mut_slice()).collect::<Vec<_>>(),
-        order: &mut vec![0; samples.len()],
-    };
-    let objective = |params: &[f32], batch: &[usize], grads: &mut [f32]| {
-        network::gradient(params, batch.iter().map(|&index| &samples[index]), grads)
-    };
+}
 
-    let bar = progress::bar(rule.name(), plan.epochs, quiet);
-    let mut history = Vec::new();
-    let observe = |epoch| {
-        progress::show(&bar, &epoch);
-        history.push(epoch);
-    };
-    let end = minimize_in(&rule, plan, params, workspace, objective, observe)?;
-    bar.finish_and_clear();
-    Ok((history, end.reason))
+struct Descent {
+    history: Vec<Epoch>,
+    reason: Reason,
+}
+
+impl Training<'_> {
+    fn plain(&self, params: &mut [f32]) -> Result<Descent, Error> {
+        let rule = &self.rule;
+        let slice = |slot| vec![rule.initial(slot); rule.state_len(slot, PARAMS)];
+        let mut state: Vec<_> = (0..rule.state().len()).map(slice).collect();
+        let mut state: Vec<_> = state.iter_mut().map(Vec::as_mut_slice).collect();
+        self.descend(params, |number, params, grads| step(rule, number, params, grads, &mut state))
+    }
+
+    fn recorded(&self, params: &mut [f32]) -> Result<(Descent, Vec<Row>), Error> {
+        let mut recorder = Recorder::new(self.rule)?;
+        let descent = self.descend(params, |_, params, grads| recorder.step(params, grads))?;
+        Ok((descent, recorder.rows))
+    }
+
+    fn descend(
+        &self,
+        params: &mut [f32],
+        take_step: impl FnMut(u64, &mut [f32], &[f32]) -> Result<(), Error>,
+    ) -> Result<Descent, Error> {
+        let (mut grads, mut order) = ([0.0; PARAMS], vec![0; self.samples.len()]);
+        let objective = |params: &[f32], batch: &[usize], grads: &mut [f32]| {
+            network::gradient(params, batch.iter().map(|&index| &self.samples[index]), grads)
+        };
+        let bar = progress::bar(self.rule.name(), self.plan.epochs, self.quiet);
+        let mut history = Vec::new();
+        let observe = |epoch| {
+            progress::show(&bar, &epoch);
+            history.push(epoch);
+        };
+        let end = minimize_with(&self.plan, params, &mut grads, &mut order, objective, take_step, observe)?;
+        bar.finish_and_clear();
+        Ok(Descent { history, reason: end.reason })
+    }
 }
 
 #[cfg(test)]
@@ -89,24 +134,23 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::args::Args;
 
     /// A rule that is added without a learning rate that suits it fails here.
     #[test]
     fn every_rule_learns() {
-        let args = Args::parse_from(["digits"]);
+        let args = Args::parse_from(["digits", "--quiet"]);
         let data = Data::load();
         for rule in args.rules().unwrap() {
-            let outcome = train(rule, &data, &args.plan(&rule), true).unwrap();
+            let outcome = train(rule, &data, &args).unwrap();
             assert!(outcome.accuracy > 0.965, "{}: {}", rule.name(), outcome.accuracy);
         }
     }
 
     #[test]
     fn a_huge_learning_rate_ends_the_training_early() {
-        let args = Args::parse_from(["digits", "--rule", "sgd", "--lr", "1e30"]);
+        let args = Args::parse_from(["digits", "--quiet", "--rule", "sgd", "--lr", "1e30"]);
         let rule = args.rules().unwrap()[0];
-        let outcome = train(rule, &Data::load(), &args.plan(&rule), true).unwrap();
+        let outcome = train(rule, &Data::load(), &args).unwrap();
         assert_eq!(outcome.reason, Reason::NotFinite);
         assert_eq!(outcome.final_loss(), None);
     }
