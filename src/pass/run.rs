@@ -163,7 +163,9 @@ impl<J: Join> Workers<J> {
             if program.measures() {
                 measure(self.backend, program, tensors, |tensor, sweep| tensor.feed(&preparation, sweep));
             }
-            self.over_views(tensors, |view, scratch| step(pass, &preparation, program, view, scratch));
+            self.over_views(tensors, |view, scratch| {
+                step(pass, &preparation, program, looked, view, scratch);
+            });
         }
         if looked {
             tensors.iter().for_each(PassTensor::tell_unclipped);
@@ -196,11 +198,12 @@ impl<J: Join> Workers<J> {
     }
 }
 
-/// Steps a range.
+/// Steps a range. Where the gradients were `measured`, telemetry has its sums from there.
 fn step(
     pass: &Pass,
     preparation: &Preparation,
     program: &impl Program,
+    measured: bool,
     mut view: View<'_>,
     scratch: &mut Scratch,
 ) {
@@ -215,6 +218,7 @@ fn step(
     let is_momentum = |name: &&str| rule.scalars() == 0 && matches!(*name, "exp_avg" | "momentum_buffer");
     let work = Work {
         preparation: *preparation,
+        measured,
         scale,
         long,
         momentum: rule.state().iter().take(long).position(is_momentum),
@@ -289,7 +293,7 @@ impl PassTensor<'_> {
 
     fn tell_unclipped(&self) {
         if let Some(slot) = self.telemetry.filter(|_| !self.plan.skip) {
-            slot.set_unclipped(self.sums().squares);
+            slot.merge_unclipped(&self.sums().squares);
         }
     }
 }

@@ -151,7 +151,7 @@ fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
-/// Where a pass puts the telemetry of a tensor.
+/// Where a pass puts the telemetry of a tensor, or of all those that share the slot.
 ///
 /// ```
 /// use gradstep::{Pass, PassTensor, Sgd, TelemetrySlot, Workers};
@@ -170,7 +170,7 @@ fn larger(a: f32, b: f32) -> f32 {
 pub struct TelemetrySlot(Shared<Telemetry>);
 
 impl TelemetrySlot {
-    /// What the last step told; nothing, all 0, where it left the tensor out.
+    /// What the last step told; nothing, all 0, where it left the tensor out, or all that share the slot.
     #[must_use]
     pub fn get(&self) -> Telemetry {
         self.0.get()
@@ -185,8 +185,8 @@ impl TelemetrySlot {
     }
 
     /// The sums before clipping, where they were measured.
-    pub(super) fn set_unclipped(&self, squares: ExactSum) {
-        self.0.update(|telemetry| telemetry.unclipped = squares);
+    pub(super) fn merge_unclipped(&self, squares: &ExactSum) {
+        self.0.update(|telemetry| telemetry.unclipped.merge(squares));
     }
 }
 
@@ -286,11 +286,12 @@ impl Watch {
         self.compared += before.len();
     }
 
-    pub(super) fn finish(self) -> Telemetry {
+    /// Where the gradient was `measured` before, its sums come from there; else nothing clipped it.
+    pub(super) fn finish(self, measured: bool) -> Telemetry {
         let sums = self.sums.map(Blocks::finish);
         Telemetry {
             elements: self.elements as u64,
-            unclipped: sums[0],
+            unclipped: if measured { ExactSum::default() } else { sums[0] },
             sums,
             max_update: self.max_update,
             counts: self.counts,

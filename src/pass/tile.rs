@@ -42,6 +42,8 @@ impl Room {
 #[derive(Clone, Copy)]
 pub(super) struct Work {
     pub(super) preparation: Preparation,
+    /// Whether the gradients' sums are known.
+    pub(super) measured: bool,
     /// What the rule multiplies prepared gradients with.
     pub(super) scale: f32,
     /// How many state slices are as long as the parameters.
@@ -69,7 +71,7 @@ impl Work {
             self.step_unit(view, &unit, scratch, watch.as_mut(), sweep);
         }
         if let (Some(slot), Some(watch)) = (view.telemetry, watch) {
-            slot.merge(&watch.finish());
+            slot.merge(&watch.finish(self.measured));
         }
     }
 

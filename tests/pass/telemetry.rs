@@ -183,6 +183,29 @@ fn tensors_are_merged() {
     near(agreeing(&all), parts.iter().map(agreeing).sum(), 1e-14);
 }
 
+/// As if each had had its own, whether the gradients were measured before the step or not.
+#[test]
+fn tensors_may_share_a_slot() {
+    let clipping = Pass::new().clip_tensor_norm(0.5).unwrap();
+    for pass in [Pass::new(), clipping, clipping.check(NonFinite::Skip)] {
+        let step = |slots: [&TelemetrySlot; 2]| {
+            let mut params = [[1.0_f32, 2.0], [3.0, 4.0]];
+            let grads = [[0.5_f32, -0.25], [1.5, 0.0]];
+            let [a, b] = &mut params;
+            let mut tensors = [(a, &grads[0], slots[0]), (b, &grads[1], slots[1])]
+                .map(|(p, g, slot)| PassTensor::new(&mut p[..], &g[..], []).unwrap().telemetry(slot));
+            Workers::serial().step_pass(&pass, &Sgd::torch(), 1, &mut tensors).unwrap();
+            let mut told = slots[0].get();
+            told.merge(&slots[1].get());
+            told
+        };
+        let (shared, a, b) = (TelemetrySlot::default(), TelemetrySlot::default(), TelemetrySlot::default());
+        let apart = step([&a, &b]);
+        step([&shared, &shared]);
+        assert_eq!(shared.get(), apart);
+    }
+}
+
 /// A slot does not tell of the step before.
 #[test]
 fn what_is_left_out_tells_nothing() {
