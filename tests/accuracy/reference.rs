@@ -1,5 +1,5 @@
-//! The rules once more, in `f64`, from the formulas of the papers and of the frameworks' documentation: nothing is folded, and
-//! nothing but the options is shared with the crate.
+//! The rules once more, in `f64`, from the formulas of the papers and of the frameworks' documentation: nothing is
+//! folded, and nothing but the options is shared with the crate.
 
 mod adam;
 mod adaptive;
