@@ -12,15 +12,17 @@ use crate::{
     tile::TILE,
 };
 
-/// Lookahead: every few steps of any rule, slow weights go a part of the way to the fast ones, which start again from there.
+/// Lookahead: every few steps of any rule, slow weights go a part of the way to the fast ones, which start again from
+/// there.
 ///
 /// ```text
 /// the rule's step:                      fast = fast - change
 /// then, where sync_period divides t:    slow = slow + slow_step_size*(fast - slow);  fast = slow
 /// ```
 ///
-/// The fast weights are the parameters that the rule steps, and gradients are taken there; the slow ones are the model. A wrapper
-/// and no rule: [`sync`](Lookahead::sync) comes after each [`step()`](crate::step()), whatever the rule, and its state stays.
+/// The fast weights are the parameters that the rule steps, and gradients are taken there; the slow ones are the model.
+/// A wrapper and no rule: [`sync`](Lookahead::sync) comes after each [`step()`](crate::step()), whatever the rule, and
+/// its state stays.
 ///
 /// **State**: the slow weights, a copy of the parameters before the first step, which the caller makes and keeps.
 ///
@@ -45,10 +47,10 @@ use crate::{
 ///
 /// **Paper**: Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", 2019.
 ///
-/// **Where frameworks differ**: optax has no defaults, the authors' code a step size of 0.8. optax adds two updates to two sets
-/// of weights, whose roundings may differ; here both are the same bits after a sync. optax' `reset_state` is a call of
-/// [`init_state`](crate::init_state) where `sync` returns true, and a count of steps that begins anew, for the rule alone. The
-/// authors' code can also move the momentum back; that is the caller's to do.
+/// **Where frameworks differ**: optax has no defaults, the authors' code a step size of 0.8. optax adds two updates to
+/// two sets of weights, whose roundings may differ; here both are the same bits after a sync. optax' `reset_state` is a
+/// call of [`init_state`](crate::init_state) where `sync` returns true, and a count of steps that begins anew, for the
+/// rule alone. The authors' code can also move the momentum back; that is the caller's to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lookahead {
     sync_period: u64,
@@ -84,8 +86,8 @@ impl Lookahead {
         Ok(Self { slow_step_size: part, ..self })
     }
 
-    /// To be called after every step, with its number: moves the slow weights to the fast ones and sets these back, when it is
-    /// time. Whether it was is returned.
+    /// To be called after every step, with its number: moves the slow weights to the fast ones and sets these back,
+    /// when it is time. Whether it was is returned.
     ///
     /// Element by element, with the same bits on every backend.
     ///
@@ -99,12 +101,12 @@ impl Lookahead {
 
     /// The same for a whole model, in one fork and join, on a backend and threads of choice.
     ///
-    /// Each tensor has the fast weights as its parameters and the slow ones as its only state. Its gradient is not looked at,
-    /// and may be empty: `Tensor::new(fast, &[], [slow])`.
+    /// Each tensor has the fast weights as its parameters and the slow ones as its only state. Its gradient is not
+    /// looked at, and may be empty: `Tensor::new(fast, &[], [slow])`.
     ///
     /// # Errors
-    /// [`Error::StepZero`], [`Error::StateCount`], and [`Error::TensorLength`], which names the tensor by its place in the list;
-    /// nothing has changed then.
+    /// [`Error::StepZero`], [`Error::StateCount`], and [`Error::TensorLength`], which names the tensor by its place in
+    /// the list; nothing has changed then.
     pub fn sync_model<J: Join>(
         &self,
         workers: &Workers<J>,
@@ -133,8 +135,8 @@ impl Lookahead {
     }
 }
 
-/// Slow weights as the parameter, fast ones as the gradient. Between near neighbours, as these are, the difference is exact, so
-/// that the result is rounded once.
+/// Slow weights as the parameter, fast ones as the gradient. Between near neighbours, as these are, the difference is
+/// exact, so that the result is rounded once.
 #[derive(Clone, Copy)]
 struct Follow {
     part: f32,

@@ -1,5 +1,5 @@
-//! Lookahead: its formula by hand, beside rules with state, the same bits on every backend and at any number of threads, and
-//! every refusal.
+//! Lookahead: its formula by hand, beside rules with state, the same bits on every backend and at any number of
+//! threads, and every refusal.
 
 mod common;
 #[path = "golden/record.rs"]

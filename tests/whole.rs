@@ -1,5 +1,5 @@
-//! Rules that look at whole tensors: the same bits on every backend, at any number of threads, for any cut-off and alignment,
-//! and which tensors their sums go over. Their formulas are in `tests/accuracy`.
+//! Rules that look at whole tensors: the same bits on every backend, at any number of threads, for any cut-off and
+//! alignment, and which tensors their sums go over. Their formulas are in `tests/accuracy`.
 
 mod common;
 

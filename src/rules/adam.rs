@@ -57,9 +57,9 @@ rule_options! {
     /// Regularization", 2019, for AdamW.
     ///
     /// **Where frameworks differ**: in where epsilon stands; in whether AMSGrad takes the maximum before or after
-    /// correction; in what `weight_decay` means (L2 in PyTorch's Adam, decoupled in Keras). optax' switches `bias_correction_mu`
-    /// and `bias_correction_nu` of AMSGrad are `bias_correction1` and, where it is on, amsgrad "corrected", or else "raw" without
-    /// `bias_correction2`.
+    /// correction; in what `weight_decay` means (L2 in PyTorch's Adam, decoupled in Keras). optax' switches
+    /// `bias_correction_mu` and `bias_correction_nu` of AMSGrad are `bias_correction1` and, where it is on, amsgrad
+    /// "corrected", or else "raw" without `bias_correction2`.
     pub struct Adam = "adam" {
         /// Learning rate.
         lr: f64 => NonNegative,

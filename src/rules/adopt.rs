@@ -36,8 +36,8 @@ rule_options! {
     ///
     /// **Paper**: Taniguchi et al., "ADOPT: Modified Adam Can Converge with Any beta2 with the Optimal Rate", 2024.
     ///
-    /// **Where frameworks differ**: nowhere that is known; the paper's first version did not clip. optax' `clip_value_fn`, a bound
-    /// of the caller's own, is not here.
+    /// **Where frameworks differ**: nowhere that is known; the paper's first version did not clip. optax'
+    /// `clip_value_fn`, a bound of the caller's own, is not here.
     pub struct Adopt = "adopt" {
         /// Learning rate.
         lr: f64 => NonNegative,

@@ -25,8 +25,8 @@ rule_options! {
     /// **Defaults**: [`optax`](DAdaptAdam::optax) lr 1, betas 0.9 and 0.999, eps 1e-8, d0 1e-6. optax' `weight_decay` is
     /// `update_decay` here.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and a d0 of 0, from which nothing grows. With eps 0 the first
-    /// step makes NaN, 0/0.
+    /// **Errors**: a setter refuses what is outside an option's domain, and a d0 of 0, from which nothing grows. With
+    /// eps 0 the first step makes NaN, 0/0.
     ///
     /// ```
     /// use gradstep::{AnyRule, DAdaptAdam, Optimizer, Param, Workers};

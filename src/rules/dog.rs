@@ -30,8 +30,8 @@ rule_options! {
     /// init_step_form "learning-rate":  p = p - lr * init_step * g at the first step, and d = 0
     /// ```
     ///
-    /// The norms go over all tensors that are stepped together, with this rule and at the same step; with `layerwise` over each
-    /// tensor alone.
+    /// The norms go over all tensors that are stepped together, with this rule and at the same step; with `layerwise`
+    /// over each tensor alone.
     ///
     /// **State**: `x0`, the parameters before the first step, which that step writes; the scalars `max_dist` and `grad_sq_sum`,
     /// the same in each tensor unless `layerwise`; all zero at first.
@@ -52,8 +52,8 @@ rule_options! {
     ///
     /// **Paper**: Ivgi, Hinder and Carmon, "DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size Schedule", 2023.
     ///
-    /// **Where frameworks differ**: only optax has it; `layerwise` is its `scale_by_distance_over_gradients`, the paper's L-DoG.
-    /// The paper's model is the average of the path, which is the caller's to keep.
+    /// **Where frameworks differ**: only optax has it; `layerwise` is its `scale_by_distance_over_gradients`, the
+    /// paper's L-DoG. The paper's model is the average of the path, which is the caller's to keep.
     pub struct DoG = "dog" {
         /// What the rate is multiplied with: 1, or a schedule.
         lr: f64 => NonNegative,

@@ -22,8 +22,8 @@ rule_options! {
     /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; `x0`, the parameters before the first step, which that
     /// step writes; the scalars `d`, which is `d0` at first, `numerator` and `rate`, zero at first and the same in each tensor.
     ///
-    /// **Defaults**: [`optax`](Prodigy::optax) lr 1, betas 0.9, 0.999 and sqrt(beta2), eps 1e-8, d0 1e-6, growth 1, no safeguard.
-    /// optax' `weight_decay` is `update_decay` here.
+    /// **Defaults**: [`optax`](Prodigy::optax) lr 1, betas 0.9, 0.999 and sqrt(beta2), eps 1e-8, d0 1e-6, growth 1, no
+    /// safeguard. optax' `weight_decay` is `update_decay` here.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain, and a d0 of 0, from which nothing grows.
     ///

@@ -48,9 +48,9 @@ rule_options! {
     /// "Generating Sequences With Recurrent Neural Networks", 2013, for the centered form.
     ///
     /// **Where frameworks differ**: in where epsilon stands, in where the learning rate stands in the velocity, and
-    /// in the initial average; optax alone offers bias correction. The centered variance can come out below zero by rounding,
-    /// and PyTorch's root of it is NaN then; here it is taken as zero. Centered and corrected, the first step's variance is
-    /// that of a single number: nothing but rounding and epsilon is divided by.
+    /// in the initial average; optax alone offers bias correction. The centered variance can come out below zero by
+    /// rounding, and PyTorch's root of it is NaN then; here it is taken as zero. Centered and corrected, the first
+    /// step's variance is that of a single number: nothing but rounding and epsilon is divided by.
     pub struct RmsProp = "rmsprop" {
         /// Learning rate.
         lr: f64 => NonNegative,

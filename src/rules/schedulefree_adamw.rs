@@ -26,8 +26,8 @@ rule_options! {
     ///
     /// **Defaults**: lr 0.0025, betas 0.9 and 0.999, eps 1e-8, r 0, no warm-up; weight_lr_power 2 in
     /// [`paper`](ScheduleFreeAdamW::paper), the authors' code, and in [`optax`](ScheduleFreeAdamW::optax), 0 in
-    /// [`keras`](ScheduleFreeAdamW::keras). The `weight_decay` of the first two, taken where the gradient is, is `update_decay` here;
-    /// that of Keras is decoupled.
+    /// [`keras`](ScheduleFreeAdamW::keras). The `weight_decay` of the first two, taken where the gradient is, is
+    /// `update_decay` here; that of Keras is decoupled.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
@@ -44,9 +44,9 @@ rule_options! {
     ///
     /// **Paper**: Defazio et al., "The Road Less Scheduled", 2024.
     ///
-    /// **Where frameworks differ**: optax and Keras have no `r`, and optax takes its warm-up from a schedule. Keras weighs all steps
-    /// alike, those of the warm-up too. Under Keras' weight decay its `z` starts from the parameters before they first decay,
-    /// and here from those after it.
+    /// **Where frameworks differ**: optax and Keras have no `r`, and optax takes its warm-up from a schedule. Keras
+    /// weighs all steps alike, those of the warm-up too. Under Keras' weight decay its `z` starts from the parameters
+    /// before they first decay, and here from those after it.
     pub struct ScheduleFreeAdamW = "schedulefree_adamw" {
         /// Learning rate.
         lr: f64 => NonNegative,

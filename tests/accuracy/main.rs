@@ -32,8 +32,8 @@ fn forgets_at_once(rule: &AnyRule) -> bool {
     zero("beta2") || rule.name() == "adabelief" && zero("beta1")
 }
 
-/// A centered variance is a difference. With bias correction it begins with a rounding error, as that of a single number is
-/// zero; decay or L1 in the gradient give it a mean beside which it is one.
+/// A centered variance is a difference. With bias correction it begins with a rounding error, as that of a single
+/// number is zero; decay or L1 in the gradient give it a mean beside which it is one.
 fn divides_by_rounding(rule: &AnyRule) -> bool {
     let on = |flag| rule.get(flag) == Some(Value::Flag(true));
     on("centered") && (without_eps(rule) || on("bias_correction") || may_cancel(rule))

@@ -1,5 +1,5 @@
-//! The rules once more, in `f64`, from the formulas of the papers and of the frameworks' documentation: nothing is folded, and
-//! nothing but the options is shared with the crate.
+//! The rules once more, in `f64`, from the formulas of the papers and of the frameworks' documentation: nothing is
+//! folded, and nothing but the options is shared with the crate.
 
 mod adam;
 mod adaptive;
@@ -15,14 +15,19 @@ use gradstep::{AnyRule, Rule, Value};
 
 use element::Element;
 
+/// From options, step number (from 1), parameter, gradient and state to the new parameter. Writes the new
+/// state.
+type ElementFormula = fn(&Options, u64, f64, f64, &mut [f64]) -> f64;
+
+/// The same for a whole tensor: what is taken from each parameter. State is by slices, of which the last ones
+/// may have one element.
+type TensorFormula = fn(&Options, u64, &[f64], &[f64], &mut [Vec<f64>]) -> Vec<f64>;
+
 /// What a rule does.
 #[derive(Clone, Copy)]
 enum Formula {
-    /// From options, step number (from 1), parameter, gradient and state to the new parameter. Writes the new state.
-    Element(fn(&Options, u64, f64, f64, &mut [f64]) -> f64),
-    /// The same for a whole tensor: what is taken from each parameter. State is by slices, of which the last ones may have one
-    /// element.
-    Tensor(fn(&Options, u64, &[f64], &[f64], &mut [Vec<f64>]) -> Vec<f64>),
+    Element(ElementFormula),
+    Tensor(TensorFormula),
 }
 
 fn formula(name: &str) -> Formula {
@@ -120,13 +125,7 @@ impl Reference {
     }
 
     /// Most rules do not read the parameter: from 0 their change is seen exactly, even one that vanishes beside it.
-    fn step_element(
-        &mut self,
-        formula: fn(&Options, u64, f64, f64, &mut [f64]) -> f64,
-        t: u64,
-        i: usize,
-        g: f64,
-    ) {
+    fn step_element(&mut self, formula: ElementFormula, t: u64, i: usize, g: f64) {
         let element = &mut self.elements[i];
         let (g, sign) = element.gradient(g);
         let from = if element.reads_parameter() { element.seen() } else { 0.0 };

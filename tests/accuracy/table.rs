@@ -27,10 +27,10 @@ that all rules have. After 10,000 steps: every preset. Gradients are random, of 
 The unit is that of the largest magnitude that the value has had: a parameter that passes through zero has not become
 infinitely wrong there. An element is left out where a sign or a bound hangs on the last digits of a sum that all but cancels.
 
-Rules of whole tensors: 5,003 elements for 1 and 100 steps, more than a block of their sums; what they find is an error that all
-elements share. Those that find their rate (dog, dowg, prodigy, dadapt_adam) descend into a bowl, from a first estimate of 0.01.
-On random gradients a rate grows without end, and small errors with it; from the usual estimates, some 1e-6, the first steps are
-below an ULP of a parameter, so that what is found is rounding.
+Rules of whole tensors: 5,003 elements for 1 and 100 steps, more than a block of their sums; an error of a sum is one
+that all elements share. Those that find their rate (dog, dowg, prodigy, dadapt_adam) descend into a bowl, from a first
+estimate of 0.01: on random gradients a rate grows without end, and small errors with it; from the usual estimates, some
+1e-6, the first steps are below an ULP of a parameter, so that what is found is rounding.
 
 A parameter collects an error of up to half an ULP at each step, whatever the rule: after 10,000 steps whose errors add up at
 random, some 50 ULP at worst.

@@ -71,7 +71,8 @@ fn dampening_spares_the_first_step() -> Result<(), Error> {
 fn rprop_now_or_a_step_late() -> Result<(), Error> {
     let rule = Rprop::torch().lr(0.25)?;
     let grads = [1.0, 1.0, -1.0];
-    // Steps of .25, of .25*1.2, and none when the gradient turns; optax is one behind, and drops the one it is about to do.
+    // Steps of .25, of .25*1.2, and none when the gradient turns; optax is one behind, and drops the one it is about to
+    // do.
     let (now, _) = run(rule, &grads);
     let (late, _) = run(rule.delayed(true)?, &grads);
     assert_fork((&now, &[0.75, 0.45, 0.45]), (&late, &[1.0, 0.75, 0.75]));

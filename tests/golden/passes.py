@@ -1,5 +1,5 @@
-"""Records what PyTorch, Keras and optax do around a rule's step: clipping, loss scaling, averages of the weights, constraints,
-Lookahead.
+"""Records what PyTorch, Keras and optax do around a rule's step: clipping, loss scaling, averages of the weights,
+constraints, Lookahead.
 
     KERAS_BACKEND=jax JAX_ENABLE_X64=1 venv/bin/python tests/golden/passes.py
 
@@ -181,11 +181,13 @@ def torch_scaling():
     update(2.0**126, 2.0, 0.5, 1)  # would grow out of float32
     update(2.0**-147, 2.0, 0.25, 2)  # and shrink to zero
 
+    settings = {"init_scale": 1000.0, "growth_factor": 1.5, "backoff_factor": 0.3, "growth_interval": 2}
+
     def scaler(dtype):
         """A whole run: scaled gradients, some infinite, of steps that are left out then."""
         params = [torch.nn.Parameter(value) for value in tensors(dtype, PARAMS)]
         optimizer = torch.optim.SGD(params, lr=0.1)
-        scaler = torch.amp.GradScaler("cpu", init_scale=1000.0, growth_factor=1.5, backoff_factor=0.3, growth_interval=2)
+        scaler = torch.amp.GradScaler("cpu", **settings)
         scaler.scale(torch.ones(1))
         results, scales = [], []
         for step, grads in enumerate(GRADS, 1):
@@ -203,8 +205,7 @@ def torch_scaling():
                 results += each("params", step, [param.detach() for param in params])
         return results + [("scale", "all", scales)]
 
-    options = {"lr": 0.1, "init_scale": 1000.0, "growth_factor": 1.5, "backoff_factor": 0.3, "growth_interval": 2}
-    case("torch", "grad_scaler", options, scaler)
+    case("torch", "grad_scaler", {"lr": 0.1} | settings, scaler)
 
 
 def torch_averages():

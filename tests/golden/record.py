@@ -1,7 +1,7 @@
 """What the recorders share: numbers as text, packed so that the same numbers give the same bytes.
 
     versions NAME NUMBER ...              of the frameworks
-    INPUT VALUES ...                      what the runs start from: float32 numbers, a line for each step where there are several
+    INPUT VALUES ...                      what the runs start from: float32 numbers, a line for each step where several
     case FRAMEWORK WHAT NAME=VALUE ...    a run, and its options
     PRECISION KIND NAME VALUES ...        what it gave, in float64 and in float32
 

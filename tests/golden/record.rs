@@ -1,5 +1,5 @@
-//! What `tests/golden/record.py` wrote: the frameworks' own numbers. Its head describes the form. A test that has this module
-//! has `ulps` too.
+//! What `tests/golden/record.py` wrote: the frameworks' own numbers. Its head describes the form. A test that has this
+//! module has `ulps` too.
 
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
@@ -109,8 +109,8 @@ impl Run {
         found.map_or_else(|| panic!("no {kind} {name} in the run"), |(_, values)| values)
     }
 
-    /// The worst error of a kind's values, which go on from name to name, in units in the last place of the largest magnitude
-    /// that a value has had. `truth` may call the kind something else.
+    /// The worst error of a kind's values, which go on from name to name, in units in the last place of the largest
+    /// magnitude that a value has had. `truth` may call the kind something else.
     pub fn error(&self, kind: &str, truth: &Self, true_kind: &str) -> f64 {
         let mut worst = 0f64;
         let mut largest = vec![];

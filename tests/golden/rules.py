@@ -431,7 +431,8 @@ def optax_cases():
     add("novograd", {}, lambda: optax.novograd(lr))
     add("novograd", {"update_decay": 0.1, "beta1": 0.5, "beta2": 0.9}, lambda: optax.novograd(lr, b1=0.5, b2=0.9, weight_decay=0.1))
     add("dog", {}, lambda: contrib.dog())
-    add("dog", {"init_step": 0.01, "eps": 0.1} | coupled, lambda: contrib.dog(init_step=("heuristic", 0.01), eps=0.1, weight_decay=0.1))
+    dog = {"init_step": ("heuristic", 0.01), "eps": 0.1, "weight_decay": 0.1}
+    add("dog", {"init_step": 0.01, "eps": 0.1} | coupled, lambda: contrib.dog(**dog))
     for form in ("distance", "learning_rate"):
         options = {"init_step": 1e-5, "init_step_form": form.replace("_", "-")}
         add("dog", options, lambda form=form: contrib.dog(init_step=(form, 1e-5)))
