@@ -27,18 +27,12 @@ pub fn report(backend: Backend, out: &mut impl Write) -> Result<bool, fmt::Error
 fn compare(backend: Backend, name: &str, scene: &Scene, out: &mut impl Write) -> Result<bool, fmt::Error> {
     let workers = Workers::serial().backend(backend);
     let found = AnyRule::named(name).and_then(|rule| hash(&workers, &rule, scene));
-    let expected = expected(name, scene);
-    match found {
-        Ok(found) if expected == Some(found) => return Ok(true),
-        Ok(found) => {
-            writeln!(
-                out,
-                "differs: {name}, {}: {found:016x}, not {:016x}",
-                scene.name,
-                expected.unwrap_or(0)
-            )?;
-        }
-        Err(error) => writeln!(out, "differs: {name}, {}: {error}", scene.name)?,
+    let place = format_args!("differs: {name}, {}", scene.name);
+    match (found, expected(name, scene)) {
+        (Ok(found), Some(expected)) if found == expected => return Ok(true),
+        (Ok(found), Some(expected)) => writeln!(out, "{place}: {found:016x}, not {expected:016x}")?,
+        (Ok(found), None) => writeln!(out, "{place}: {found:016x}, and the table has nothing")?,
+        (Err(error), _) => writeln!(out, "{place}: {error}")?,
     }
     Ok(false)
 }
