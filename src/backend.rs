@@ -159,8 +159,10 @@ impl Backend {
     }
 }
 
-/// A function of its own for each backend, as `pulp` makes them: `.ci/code-size` and profilers can tell them apart.
-#[inline(never)]
+/// A function of its own for each backend, as `pulp` makes them: `.ci/code-size` and profilers can tell them apart. Not
+/// in firmware, where what is known of the rule is folded into the loop: on a Cortex-M4F momentum takes 12 instructions a
+/// parameter instead of 19.
+#[cfg_attr(feature = "std", inline(never))]
 fn compiled<I: Isa, V: Vectorized>(isa: I, work: V) -> V::Output {
     work.run(isa)
 }

@@ -1,9 +1,9 @@
-//! The network: 64 pixels, 16 hidden units with ReLU, 10 outputs, of which that of the digit should be 1 and the others 0.
-//! Its loss is half the squared error. So there is nothing but `+`, `-`, `*` and comparison in it, and it has the same bits
-//! on every machine.
+//! The network: 64 pixels, 16 hidden units with ReLU, 10 outputs, of which that of the digit should be 1 and the
+//! others 0. Its loss is half the squared error. So there is nothing but `+`, `-`, `*` and comparison in it, and it
+//! has the same bits on every machine.
 //!
-//! All parameters are one flat slice, as gradstep wants them. A layer is a row of weights for each of its inputs, and then
-//! a row of biases, as if for one more input that is always 1.
+//! All parameters are one flat slice, as gradstep wants them. A layer is a row of weights for each of its inputs, and
+//! then a row of biases, as if for one more input that is always 1.
 
 use core::iter::zip;
 

@@ -1,5 +1,6 @@
-//! What the device must print, to the last bit.
+//! What the device must print, to the last bit, and what the README must say.
 
+use gradstep::AnyRule;
 use gradstep_embedded::{Buffers, report};
 
 #[test]
@@ -7,4 +8,12 @@ fn the_host_prints_what_the_device_prints() {
     let (mut buffers, mut text) = (Buffers::ZERO, Vec::new());
     report(&mut buffers, &mut text).unwrap();
     assert_eq!(String::from_utf8(text).unwrap(), include_str!("../expected.txt"));
+}
+
+#[test]
+fn the_readme_has_the_cost_of_every_rule() {
+    let (_, costs) = include_str!("../README.md").split_once("## What a rule costs").unwrap();
+    let rows = costs.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rules: Vec<_> = rows.filter_map(|row| row.split('`').next()).collect();
+    assert_eq!(rules, AnyRule::NAMES, "`./run cost` measures them");
 }
