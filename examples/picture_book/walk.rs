@@ -49,7 +49,7 @@ impl Walk {
     }
 }
 
-/// The points from the start on, one more than steps; fewer where one of them is not finite, which is the last then.
+/// The points from the start on, one more than steps; fewer where the surface or its slope overflows at the last.
 pub fn path(rule: &impl Rule, surface: &Surface, start: Point) -> Outcome<Vec<Point>> {
     // The point at which the last step begins is the last that is looked at, hence one step more.
     let plan = Plan { epochs: STEPS + 1, ..Plan::default() };

@@ -38,7 +38,7 @@ export function makeWalks(gradstep, { rules, surfaces }, map, cards) {
     add(rule) {
       const { name, options } = rules[rule];
       const colour = freeColour(chosen);
-      const values = { ...options, lr: gradstep.best(rule, surface) };
+      const values = { lr: gradstep.best(rule, surface), ...options };
       const card = makeCard(name, colour, values, draw);
       chosen.set(rule, { colour, values, card });
       cards.append(card.element);

@@ -12,8 +12,8 @@ use crate::{
 
 const SURFACES: &[Surface] = &[VALLEY, SADDLE];
 
-/// The options that the page has sliders for.
-const SLIDERS: &[&str] = &["lr", "momentum", "beta1"];
+/// The options that the page has sliders for, besides lr, which each rule has.
+const SLIDERS: &[&str] = &["momentum", "beta1"];
 
 pub fn about() -> Value {
     let backend = Backend::detect();
@@ -61,7 +61,7 @@ pub fn walk(rule: usize, surface: usize, start: Point, options: [(&str, f64); 3]
         rule.set(option, value)?;
     }
     let path = path(&rule, surface, start)?;
-    let loss = path.last().map(|&end| (surface.value)(end));
+    let loss = path.get(STEPS as usize).map(|&end| (surface.value)(end));
     Ok(json!({ "path": path, "loss": loss }))
 }
 
@@ -91,14 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_has_a_learning_rate_that_can_be_set() {
+    fn every_rule_is_listed_with_its_sliders() {
         let about = about();
         let rules = about["rules"].as_array().unwrap();
         assert_eq!(rules.len(), AnyRule::NAMES.len());
-        for rule in rules {
-            assert!(rule["options"]["lr"].is_f64(), "{rule}");
-        }
-        assert_eq!(rules[number("momentum")]["options"]["momentum"], 0.9);
+        assert_eq!(rules[number("sgd")]["options"], json!({}));
+        assert_eq!(rules[number("momentum")]["options"], json!({ "momentum": 0.9 }));
+        assert_eq!(rules[number("adam")]["options"], json!({ "beta1": 0.9 }));
     }
 
     #[test]
