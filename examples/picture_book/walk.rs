@@ -19,8 +19,6 @@ pub struct Walk {
     pub lr: f64,
     /// From the start on, one point more than steps.
     pub path: Vec<Point>,
-    /// How far above the lowest value the path ends.
-    above: f64,
 }
 
 impl Walk {
@@ -32,32 +30,38 @@ impl Walk {
         for lr in learning_rates() {
             let mut rule = AnyRule::named(name)?;
             rule.set("lr", lr)?;
-            walks.push(Self::new(lr, &rule, surface)?);
+            walks.push(Self { lr, path: path(&rule, surface, surface.start)? });
         }
         walks.retain(|walk| walk.path.iter().all(|&point| surface.contains(point)));
         // The first of equals, and so the smallest learning rate of those that arrive.
-        let best = walks.into_iter().min_by(|a, b| a.above.max(ARRIVED).total_cmp(&b.above.max(ARRIVED)));
+        let above = |walk: &Self| walk.above(surface).max(ARRIVED);
+        let best = walks.into_iter().min_by(|a, b| above(a).total_cmp(&above(b)));
         best.ok_or_else(|| {
             let surface = surface.name;
             format!("{name} leaves the picture of the {surface} at every learning rate").into()
         })
     }
 
-    fn new(lr: f64, rule: &impl Rule, surface: &Surface) -> Outcome<Self> {
-        // The point at which the last step begins is the last that is looked at, hence one step more.
-        let plan = Plan { epochs: STEPS + 1, ..Plan::default() };
-        let mut params = surface.start.map(|x| x as f32);
-        let mut path = Vec::new();
-        let mut last = f64::INFINITY;
-        minimize(rule, &plan, &mut params, 0, |params, _, grads| {
-            let point = [params[0].into(), params[1].into()];
-            path.push(point);
-            grads.copy_from_slice(&(surface.gradient)(point).map(|slope| slope as f32));
-            last = (surface.value)(point);
-            last
-        })?;
-        Ok(Self { lr, path, above: last - (surface.value)(surface.minima[0]) })
+    /// How far above the lowest value it ends.
+    fn above(&self, surface: &Surface) -> f64 {
+        let last = self.path[self.path.len() - 1];
+        (surface.value)(last) - (surface.value)(surface.minima[0])
     }
+}
+
+/// The points from the start on, one more than steps; fewer where the surface or its slope overflows at the last.
+pub fn path(rule: &impl Rule, surface: &Surface, start: Point) -> Outcome<Vec<Point>> {
+    // The point at which the last step begins is the last that is looked at, hence one step more.
+    let plan = Plan { epochs: STEPS + 1, ..Plan::default() };
+    let mut params = start.map(|x| x as f32);
+    let mut path = Vec::new();
+    minimize(rule, &plan, &mut params, 0, |params, _, grads| {
+        let point = [params[0].into(), params[1].into()];
+        path.push(point);
+        grads.copy_from_slice(&(surface.gradient)(point).map(|slope| slope as f32));
+        (surface.value)(point)
+    })?;
+    Ok(path)
 }
 
 /// 1, 2 and 5 times the powers of ten from 0.0001 to 10, and 100: some rules take a whole `lr` a step, others
