@@ -9,6 +9,9 @@ use crate::{blocks::Blocks, cell::Shared, exact::ExactSum, math::sqrt};
 /// Sums are kept exactly, so that telemetry of tensors and of shards can be [merged](Self::merge) in any order with the same
 /// bits.
 ///
+/// `docs/telemetry.md`, in the repository, tells how to read the figures, and how to find a learning rate by them; the example
+/// `digits` writes them with `--telemetry FILE.csv`.
+///
 /// The *gradient* is what the rule sees of it; the *update* is what the rule and its decay take off the parameters, before
 /// rounding and before bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
