@@ -305,7 +305,7 @@ impl Average {
     }
 
     pub(crate) fn overwrites(self, step: u64) -> bool {
-        self.overwrite_every.is_some_and(|every| step % every == 0)
+        self.overwrite_every.is_some_and(|every| step.is_multiple_of(every))
     }
 }
 

@@ -225,8 +225,7 @@ impl Owned {
 
     /// Puts a finite gradient in, and in so many micro-batches more, that becomes infinite when they are added up or unscaled.
     pub fn overflow(&mut self, large: f32, more: usize, random: &mut Random) {
-        let single = |numbers: &Numbers| Numbers::new(None, &numbers.values());
-        self.grads = single(&self.grads);
+        self.grads = Numbers::new(None, &self.grads.values());
         self.more = vec![self.grads.clone(); more];
         let i = random.below(self.len());
         self.grads.set(i, large);
