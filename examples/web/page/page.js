@@ -72,7 +72,8 @@ function addChoice(fieldset, type, name, checked, choose) {
   const input = label.querySelector('input');
   Object.assign(input, { type, checked, name: fieldset.id, value: name });
   input.addEventListener('change', () => choose(input.checked));
-  label.querySelector('span').textContent = name;
+  // A long name may be broken after an underscore.
+  label.querySelector('span').innerHTML = name.replaceAll('_', '_<wbr>');
   fieldset.append(label);
 }
 
