@@ -24,10 +24,13 @@ const SMALL: usize = 1 << 11;
 /// How many elements a thread takes at once in the loops of this file.
 const CHUNK: usize = 1 << 16;
 
+/// What is measured, and how.
+type Line = (&'static str, fn(&str));
+
 fn main() {
     pairs::header("AdamW; time of the first over the second");
     let wanted: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let lines: [(&str, fn(&str)); 8] = [
+    let lines: [Line; 8] = [
         ("fused / separate passes, 16 M, all threads", fused_against_separate),
         ("fused / same bytes (38 each), 16 M, all threads", fused_against_bytes),
         ("telemetry on / off, 16 M, all threads", telemetry),
