@@ -58,6 +58,7 @@ impl Blocks {
     }
 
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "`k` is a place in each of the slices")]
     fn chunks<const S: usize>(&mut self, slices: [&[[f32; LANES]]; S], term: &impl Fn([f32; S]) -> f64) {
         let n = slices.iter().map(|slice| slice.len()).min().unwrap_or(0);
         // The compiler knows that `n` is within each slice.
