@@ -9,28 +9,37 @@ use crate::exact::ExactSum;
 pub(crate) const BLOCK: usize = 4096;
 
 /// Running sums within a block, so that they can be vectorised: element `i` of it goes to number `i % LANES`.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
-/// A sum over elements that come in order, from the start of a block on.
-pub(crate) struct Blocks {
-    lanes: [f64; LANES],
-    /// How many elements of the block have come.
-    at: usize,
-    total: ExactSum,
+/// One value for each lane.
+pub(crate) type Row<T> = [T; LANES];
+
+/// What is added up: the terms of a row of elements, one row for each sum. Zeros stand where there is no element, and the
+/// terms of zeros are 0.
+pub(crate) trait Terms<const S: usize, const SUMS: usize> {
+    fn add(&mut self, row: [&Row<f32>; S], lanes: &mut [Row<f64>; SUMS]);
 }
 
-impl Blocks {
+/// Sums over elements that come in order, from the start of a block on.
+pub(crate) struct Blocks<const SUMS: usize = 1> {
+    lanes: [Row<f64>; SUMS],
+    /// How many elements of the block have come.
+    at: usize,
+    totals: [ExactSum; SUMS],
+}
+
+impl<const SUMS: usize> Blocks<SUMS> {
     pub(crate) fn new() -> Self {
-        Self { lanes: [0.0; LANES], at: 0, total: ExactSum::default() }
+        Self { lanes: [[0.0; LANES]; SUMS], at: 0, totals: [ExactSum::default(); SUMS] }
     }
 
-    /// Adds the terms of the next elements, each made of as many floats as there are slices. These are equally long.
+    /// Adds the terms of the next elements, made of as many floats as there are slices. These are equally long.
     #[inline(always)]
-    pub(crate) fn push<const S: usize>(&mut self, mut slices: [&[f32]; S], term: impl Fn([f32; S]) -> f64) {
+    pub(crate) fn push<const S: usize>(&mut self, mut slices: [&[f32]; S], mut terms: impl Terms<S, SUMS>) {
         while let Some(left) = slices.first().map(|slice| slice.len()).filter(|&left| left > 0) {
             let now = left.min(BLOCK - self.at);
             let (first, rest) = cut(slices, now);
-            self.within_block(first, &term);
+            self.within_block(first, &mut terms);
             slices = rest;
             if self.at == BLOCK {
                 self.close();
@@ -38,54 +47,61 @@ impl Blocks {
         }
     }
 
-    /// Single elements to the next multiple of [`LANES`], then as many at once.
+    /// A part of a row to the next multiple of [`LANES`], then whole ones, then what is left.
     #[inline(always)]
-    fn within_block<const S: usize>(&mut self, slices: [&[f32]; S], term: &impl Fn([f32; S]) -> f64) {
+    fn within_block<const S: usize>(&mut self, slices: [&[f32]; S], terms: &mut impl Terms<S, SUMS>) {
         let (head, rest) = cut(slices, (LANES - self.at % LANES) % LANES);
-        self.singly(head, term);
+        self.part_of_row(head, terms);
         let chunked = rest.map(|slice| slice.as_chunks::<LANES>());
-        self.chunks(chunked.map(|(chunks, _)| chunks), term);
-        self.singly(chunked.map(|(_, tail)| tail), term);
+        self.rows(chunked.map(|(rows, _)| rows), terms);
+        self.part_of_row(chunked.map(|(_, tail)| tail), terms);
     }
 
     #[inline(always)]
-    fn singly<const S: usize>(&mut self, slices: [&[f32]; S], term: &impl Fn([f32; S]) -> f64) {
-        for i in 0..slices.first().map_or(0, |slice| slice.len()) {
-            self.lanes[self.at % LANES] +=
-                term(slices.map(|slice| slice.get(i).copied().unwrap_or_default()));
-            self.at += 1;
+    fn part_of_row<const S: usize>(&mut self, slices: [&[f32]; S], terms: &mut impl Terms<S, SUMS>) {
+        let len = slices.first().map_or(0, |slice| slice.len());
+        if len == 0 {
+            return;
         }
+        let padded = slices.map(|slice| {
+            let mut row = [0.0; LANES];
+            let lanes = row.iter_mut().skip(self.at % LANES);
+            lanes.zip(slice).for_each(|(lane, x)| *lane = *x);
+            row
+        });
+        terms.add(padded.each_ref(), &mut self.lanes);
+        self.at += len;
     }
 
     #[inline(always)]
     #[expect(clippy::needless_range_loop, reason = "`k` is a place in each of the slices")]
-    fn chunks<const S: usize>(&mut self, slices: [&[[f32; LANES]]; S], term: &impl Fn([f32; S]) -> f64) {
+    fn rows<const S: usize>(&mut self, slices: [&[Row<f32>]; S], terms: &mut impl Terms<S, SUMS>) {
         let n = slices.iter().map(|slice| slice.len()).min().unwrap_or(0);
         // The compiler knows that `n` is within each slice.
         let slices = slices.map(|slice| &slice[..n]);
         // A copy, so that the lanes stay in registers.
         let mut lanes = self.lanes;
         for k in 0..n {
-            for (i, lane) in lanes.iter_mut().enumerate() {
-                *lane += term(array::from_fn(|s| slices[s][k][i]));
-            }
+            terms.add(array::from_fn(|s| &slices[s][k]), &mut lanes);
         }
         self.lanes = lanes;
         self.at += n * LANES;
     }
 
-    /// Adds the block to the total.
+    /// Adds the block to the totals.
     fn close(&mut self) {
-        self.total.add(tree(core::mem::replace(&mut self.lanes, [0.0; LANES])));
+        for (total, lanes) in self.totals.iter_mut().zip(&mut self.lanes) {
+            total.add(tree(core::mem::replace(lanes, [0.0; LANES])));
+        }
         self.at = 0;
     }
 
-    /// The sum over all that came.
-    pub(crate) fn finish(mut self) -> ExactSum {
+    /// The sums over all that came.
+    pub(crate) fn finish(mut self) -> [ExactSum; SUMS] {
         if self.at > 0 {
             self.close();
         }
-        self.total
+        self.totals
     }
 }
 
@@ -118,15 +134,23 @@ mod tests {
         (i * 7919 % 1000) as f32 / 7.0 - 60.0
     }
 
+    struct Of(fn(f64) -> f64);
+
+    impl Terms<1, 1> for Of {
+        fn add(&mut self, [row]: [&Row<f32>; 1], [lanes]: &mut [Row<f64>; 1]) {
+            lanes.iter_mut().zip(row).for_each(|(lane, x)| *lane += self.0((*x).into()));
+        }
+    }
+
     fn sum(cuts: impl Iterator<Item = usize>, term: fn(f64) -> f64) -> f64 {
         let mut blocks = Blocks::new();
         let mut at = 0;
         for len in cuts {
             let values: [f32; LONGEST] = array::from_fn(|i| wave(at + i));
-            blocks.push([&values[..len]], |[x]| term(x.into()));
+            blocks.push([&values[..len]], Of(term));
             at += len;
         }
-        blocks.finish().total()
+        blocks.finish()[0].total()
     }
 
     #[test]

@@ -18,16 +18,27 @@ pub(crate) fn prefetch<T>(chunks: &[T], i: usize) {
 /// Asks for the beginning of a slice that a loop will go over soon.
 pub(crate) fn prefetch_start<T>(slice: &[T]) {
     let start = &slice[..slice.len().min(AHEAD / size_of::<T>())];
-    start.chunks(LINE / size_of::<T>()).flat_map(<[T]>::first).for_each(fetch);
+    start.iter().step_by(LINE / size_of::<T>()).for_each(fetch);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn fetch<T>(chunk: &T) {
-    safe_arch::prefetch_t0(chunk);
+fn fetch<T>(x: &T) {
+    safe_arch::prefetch_t0(x);
+}
+
+/// Asks for the cache line of `x`, which is needed later: it goes no nearer than the second level of cache.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn prefetch_for_later<T>(x: &T) {
+    safe_arch::prefetch_t1(x);
 }
 
 /// Where there is no safe function for it, the processor does what it does of itself.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 fn fetch<T>(_: &T) {}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) fn prefetch_for_later<T>(_: &T) {}

@@ -12,6 +12,11 @@ pub(crate) type Buffer = [f32; TILE];
 
 /// The tiles of a range, the last of which may be shorter.
 pub(crate) fn tiles(range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+    pieces(range, TILE)
+}
+
+/// Pieces of so many elements, the last of which may be shorter.
+pub(crate) fn pieces(range: &Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     let end = range.end;
-    range.clone().step_by(TILE).map(move |at| at..(at + TILE).min(end))
+    range.clone().step_by(len).map(move |at| at..(at + len).min(end))
 }

@@ -6,7 +6,7 @@ use core::{array, fmt};
 use crate::{
     Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule,
     backend::Vectorized,
-    blocks::Blocks,
+    blocks::{Blocks, Row, Terms},
     exact::ExactSum,
     lane::Isa,
     math::sqrt,
@@ -154,7 +154,10 @@ fn measure_tensor<R: Rule, T: Whole>(
         feed: &mut |sweep| feed(tensor, sweep),
     };
     rule.measure(step, scalars, measuring);
-    blocks.map(Blocks::finish)
+    blocks.map(|blocks: Blocks| {
+        let [sum] = blocks.finish();
+        sum
+    })
 }
 
 /// The visitor that runs a measuring kernel over a tensor.
@@ -215,14 +218,21 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Tile<'_, K, N> {
 
 #[inline(always)]
 fn add(blocks: &mut Blocks, values: &[f32], term: Term) {
-    blocks.push([values], |[value]| {
-        let value = f64::from(value);
-        match term {
-            Term::Value => value,
-            Term::Magnitude => value.abs(),
-            Term::Square => value * value,
+    blocks.push([values], term);
+}
+
+impl Terms<1, 1> for Term {
+    #[inline(always)]
+    fn add(&mut self, [row]: [&Row<f32>; 1], [lanes]: &mut [Row<f64>; 1]) {
+        for (lane, value) in lanes.iter_mut().zip(row) {
+            let value = f64::from(*value);
+            *lane += match self {
+                Term::Value => value,
+                Term::Magnitude => value.abs(),
+                Term::Square => value * value,
+            };
         }
-    });
+    }
 }
 
 /// A measuring kernel sees the gradient and the parameter that the rule will see. It leaves the parameter as it is.

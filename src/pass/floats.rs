@@ -82,7 +82,7 @@ macro_rules! halves {
 }
 halves!(bf16 is Bf16, f16 is F16);
 
-impl Floats<'_> {
+impl<'a> Floats<'a> {
     /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -107,11 +107,19 @@ impl Floats<'_> {
         }
     }
 
-    /// Asks for what comes from `from` on.
-    pub(super) fn prefetch(&self, from: usize) {
+    /// What comes from `at` on, where it is in single precision.
+    pub(super) fn single_from(self, at: usize) -> &'a [f32] {
         match self {
-            Self::F32(floats) => prefetch_start(floats.get(from..).unwrap_or_default()),
-            Self::Half(_, bits) => prefetch_start(bits.get(from..).unwrap_or_default()),
+            Self::F32(floats) => floats.get(at..).unwrap_or_default(),
+            Self::Half(..) => &[],
+        }
+    }
+
+    /// Asks for the beginning of what comes from `at` on: the sweep's own prefetching takes over from there.
+    pub(super) fn prefetch(self, at: usize) {
+        match self {
+            Self::F32(floats) => prefetch_start(floats.get(at..).unwrap_or_default()),
+            Self::Half(_, bits) => prefetch_start(bits.get(at..).unwrap_or_default()),
         }
     }
 

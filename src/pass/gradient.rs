@@ -7,7 +7,14 @@ use super::{
     tensor::View,
     tile::{Room, Scratch},
 };
-use crate::{Backend, backend::Vectorized, blocks::Blocks, lane::Isa, math::sqrt, tile::tiles};
+use crate::{
+    Backend,
+    backend::Vectorized,
+    blocks::{Blocks, Row, Terms},
+    lane::Isa,
+    math::sqrt,
+    tile::{TILE, tiles},
+};
 
 /// How a gradient becomes what the rule sees, but for the factor of clipping by norm.
 #[derive(Clone, Copy)]
@@ -82,7 +89,7 @@ impl Preparation {
             let floats = self.gather(view, tile, &mut scratch.grads);
             self.backend.run(Add { blocks: &mut blocks, floats });
         }
-        (blocks.finish().total() / range.len() as f64) as f32
+        (total(blocks) / range.len() as f64) as f32
     }
 
     fn grad_norm(&self, view: &View<'_>, unit: &Unit, scratch: &mut Scratch) -> f64 {
@@ -100,7 +107,7 @@ impl Preparation {
         view: &View<'_>,
         tile: ops::Range<usize>,
         unit: &Unit,
-        to: &'t mut Room,
+        to: &'t mut Room<TILE>,
     ) -> &'t mut [f32] {
         let grads = self.gather(view, tile, to);
         let (max, &Unit { mean, factor, .. }) = (self.clip_value, unit);
@@ -111,7 +118,7 @@ impl Preparation {
     }
 
     /// The sum of the micro-batches, unscaled.
-    fn gather<'t>(&self, view: &View<'_>, tile: ops::Range<usize>, to: &'t mut Room) -> &'t mut [f32] {
+    fn gather<'t>(&self, view: &View<'_>, tile: ops::Range<usize>, to: &'t mut Room<TILE>) -> &'t mut [f32] {
         let to = to.first(tile.len());
         self.backend.run(Gather {
             first: view.grads.as_floats(),
@@ -139,7 +146,7 @@ impl Preparation {
                 self.backend.run(Square { blocks: &mut blocks, floats, scale });
             }
         }
-        let squares = blocks.finish();
+        let [squares] = blocks.finish();
         let hidden = self.clip_value < f32::INFINITY;
         let suspicious = hidden || !squares.total().is_finite();
         let non_finite = if suspicious { self.count_non_finite(view, scratch) } else { 0 };
@@ -173,7 +180,12 @@ pub(super) fn param_norm(
 }
 
 fn norm(blocks: Blocks) -> f64 {
-    sqrt(blocks.finish().total())
+    sqrt(total(blocks))
+}
+
+fn total(blocks: Blocks) -> f64 {
+    let [sum] = blocks.finish();
+    sum.total()
 }
 
 struct Gather<'t> {
@@ -253,10 +265,7 @@ impl Vectorized for Square<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         let Self { blocks, floats, scale } = self;
-        blocks.push([floats], |[x]| {
-            let x = f64::from(x * scale);
-            x * x
-        });
+        blocks.push([floats], Squares(scale));
     }
 }
 
@@ -272,6 +281,28 @@ impl Vectorized for Add<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         let Self { blocks, floats } = self;
-        blocks.push([floats], |[x]| x.into());
+        blocks.push([floats], Values);
+    }
+}
+
+/// The squares of floats times a factor.
+struct Squares(f32);
+
+impl Terms<1, 1> for Squares {
+    #[inline(always)]
+    fn add(&mut self, [row]: [&Row<f32>; 1], [lanes]: &mut [Row<f64>; 1]) {
+        for (lane, x) in lanes.iter_mut().zip(row) {
+            let x = f64::from(x * self.0);
+            *lane += x * x;
+        }
+    }
+}
+
+struct Values;
+
+impl Terms<1, 1> for Values {
+    #[inline(always)]
+    fn add(&mut self, [row]: [&Row<f32>; 1], [lanes]: &mut [Row<f64>; 1]) {
+        lanes.iter_mut().zip(row).for_each(|(lane, x)| *lane += f64::from(*x));
     }
 }

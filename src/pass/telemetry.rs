@@ -2,7 +2,13 @@
 
 use core::array;
 
-use crate::{blocks::Blocks, cell::Shared, exact::ExactSum, math::sqrt};
+use crate::{
+    blocks::{Blocks, LANES, Row, Terms},
+    cell::Shared,
+    exact::ExactSum,
+    math::sqrt,
+    prefetch::prefetch_for_later,
+};
 
 /// What one step did to a tensor, or to several: norms, angles, counts.
 ///
@@ -143,11 +149,6 @@ impl Counts {
     }
 }
 
-#[inline(always)]
-fn square(x: f32) -> f64 {
-    f64::from(x) * f64::from(x)
-}
-
 /// A NaN is passed over.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
@@ -201,104 +202,115 @@ pub(super) struct Seen<'t> {
     pub(super) old: &'t [f32],
     pub(super) new: &'t [f32],
     pub(super) changes: &'t [f32],
-    /// Before and after; empty where the rule keeps none.
+    /// Before and after.
     pub(super) momentum: [&'t [f32]; 2],
+    /// What will be read next.
+    pub(super) next: [&'t [f32]; STREAMS],
 }
+
+/// Slices that are asked for ahead: parameters, gradients, and as much state as nearly all rules have.
+pub(super) const STREAMS: usize = 6;
 
 /// Collects the telemetry of a range.
 pub(super) struct Watch {
-    sums: [Blocks; SUMS],
+    sums: Blocks<SUMS>,
     elements: usize,
     max_update: f32,
     counts: Counts,
-    compared: usize,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self {
-            sums: array::from_fn(|_| Blocks::new()),
-            elements: 0,
-            max_update: 0.0,
-            counts: Counts::default(),
-            compared: 0,
-        }
+        Self { sums: Blocks::new(), elements: 0, max_update: 0.0, counts: Counts::default() }
     }
 
     #[inline(always)]
     pub(super) fn see(&mut self, seen: &Seen<'_>) {
-        let &Seen { grads, scale, old, changes, .. } = seen;
-        let [of_grads, of_changes, of_params, of_products] = &mut self.sums;
-        of_grads.push([grads], |[g]| square(g * scale));
-        of_changes.push([changes], |[u]| square(u));
-        of_params.push([old], |[p]| square(p));
-        of_products.push([changes, grads], |[u, g]| f64::from(u) * f64::from(g * scale));
+        let &Seen { grads, scale, old, new, changes, momentum: [before, after], next } = seen;
+        let mut look =
+            Look { scale, next, rows: 0, largest: [self.max_update; LANES], counts: [[0; LANES]; 5] };
+        self.sums.push([grads, changes, old, new, before, after], &mut look);
         self.elements += changes.len();
-        self.largest(changes);
-        self.gradients(grads, scale);
-        self.lost(seen);
-        self.signs(seen.momentum);
-    }
-
-    #[inline(always)]
-    fn largest(&mut self, changes: &[f32]) {
-        // Chunks of known length: the running maxima stay in registers.
-        let (chunks, rest) = changes.as_chunks::<16>();
-        let mut largest = [self.max_update; 16];
-        for chunk in chunks {
-            for (largest, change) in largest.iter_mut().zip(chunk) {
-                *largest = larger(*largest, change.abs());
-            }
-        }
-        let rest = rest.iter().map(|change| change.abs());
-        self.max_update = largest.into_iter().chain(rest).fold(0.0, larger);
-    }
-
-    #[inline(always)]
-    fn gradients(&mut self, grads: &[f32], scale: f32) {
-        let (mut zeros, mut subnormals, mut non_finite) = (0_u32, 0_u32, 0_u32);
-        for g in grads {
-            let magnitude = (g * scale).to_bits() & 0x7fff_ffff;
-            zeros += u32::from(magnitude == 0);
-            subnormals += u32::from(magnitude.wrapping_sub(1) < 0x7f_ffff);
-            non_finite += u32::from(magnitude >= 0x7f80_0000);
-        }
-        self.counts.zeros += u64::from(zeros);
-        self.counts.subnormals += u64::from(subnormals);
-        self.counts.non_finite += u64::from(non_finite);
-    }
-
-    #[inline(always)]
-    fn lost(&mut self, seen: &Seen<'_>) {
-        let mut lost = 0_u32;
-        for ((old, new), change) in seen.old.iter().zip(seen.new).zip(seen.changes) {
-            lost += u32::from(old == new) & u32::from(*change != 0.0);
-        }
-        self.counts.lost += u64::from(lost);
-    }
-
-    #[inline(always)]
-    fn signs(&mut self, [before, after]: [&[f32]; 2]) {
-        let mut agreeing = 0_u32;
-        for (before, after) in before.iter().zip(after) {
-            let both_up = u32::from(*before > 0.0) & u32::from(*after > 0.0);
-            let both_down = u32::from(*before < 0.0) & u32::from(*after < 0.0);
-            agreeing += both_up | both_down;
-        }
-        self.counts.agreeing += u64::from(agreeing);
-        self.compared += before.len();
+        self.max_update = look.largest.into_iter().fold(0.0, larger);
+        self.counts.add(&look.counts(changes.len()));
     }
 
     /// Where the gradient was `measured` before, its sums come from there; else nothing clipped it.
-    pub(super) fn finish(self, measured: bool) -> Telemetry {
-        let sums = self.sums.map(Blocks::finish);
+    pub(super) fn finish(self, measured: bool, momentum: bool) -> Telemetry {
+        let sums = self.sums.finish();
         Telemetry {
             elements: self.elements as u64,
             unclipped: if measured { ExactSum::default() } else { sums[0] },
             sums,
             max_update: self.max_update,
             counts: self.counts,
-            compared: self.compared as u64,
+            compared: if momentum { self.elements as u64 } else { 0 },
+        }
+    }
+}
+
+/// What [`Watch`] does to each row, in one loop, so that a value is loaded and converted once.
+struct Look<'t> {
+    scale: f32,
+    next: [&'t [f32]; STREAMS],
+    rows: usize,
+    // For each lane by itself, which keeps them in registers.
+    largest: Row<f32>,
+    /// Zeros, zeros and subnormals together, not finite, lost, agreeing.
+    counts: [Row<u32>; 5],
+}
+
+impl Terms<6, SUMS> for &mut Look<'_> {
+    #[inline(always)]
+    fn add(
+        &mut self,
+        [&g, &update, &old, &new, &before, &after]: [&Row<f32>; 6],
+        lanes: &mut [Row<f64>; SUMS],
+    ) {
+        self.ask_for_next();
+        let g: Row<f32> = array::from_fn(|i| g[i] * self.scale);
+        let [zeros, tiny, non_finite, lost, agreeing] = &mut self.counts;
+        for i in 0..LANES {
+            self.largest[i] = larger(self.largest[i], update[i].abs());
+            let magnitude = g[i].abs().to_bits();
+            zeros[i] += u32::from(magnitude == 0);
+            tiny[i] += u32::from(magnitude < f32::MIN_POSITIVE.to_bits());
+            non_finite[i] += u32::from(magnitude >= f32::INFINITY.to_bits());
+            lost[i] += u32::from(old[i] == new[i]) & u32::from(update[i] != 0.0);
+            let both_up = u32::from(before[i] > 0.0) & u32::from(after[i] > 0.0);
+            let both_down = u32::from(before[i] < 0.0) & u32::from(after[i] < 0.0);
+            agreeing[i] += both_up | both_down;
+        }
+        let [of_grads, of_updates, of_params, of_products] = lanes;
+        for i in 0..LANES {
+            let (g, update, old) = (f64::from(g[i]), f64::from(update[i]), f64::from(old[i]));
+            of_grads[i] += g * g;
+            of_updates[i] += update * update;
+            of_params[i] += old * old;
+            of_products[i] += update * g;
+        }
+    }
+}
+
+impl Look<'_> {
+    /// This is work enough to hide a part of the wait for memory: a row of each slice is asked for while one is worked on.
+    #[inline(always)]
+    fn ask_for_next(&mut self) {
+        self.next.iter().filter_map(|slice| slice.get(self.rows * LANES)).for_each(prefetch_for_later);
+        self.rows += 1;
+    }
+
+    /// Of so many elements. The first row and the last may have been filled up with zeros, which were multiplied as well.
+    #[inline(always)]
+    fn counts(&self, elements: usize) -> Counts {
+        let sum = |lanes: Row<u32>| lanes.into_iter().map(u64::from).sum::<u64>();
+        let [zeros, tiny, non_finite, lost, agreeing] = self.counts.map(sum);
+        let filled = (self.rows * LANES - elements) as u64;
+        let subnormals = tiny - zeros;
+        if self.scale.is_finite() {
+            Counts { zeros: zeros - filled, subnormals, non_finite, lost, agreeing }
+        } else {
+            Counts { zeros, subnormals, non_finite: non_finite - filled, lost, agreeing }
         }
     }
 }

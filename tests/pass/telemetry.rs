@@ -105,6 +105,19 @@ fn gradients_are_counted_as_the_rule_sees_them() {
     assert_eq!((told.zeros(), told.subnormals(), told.non_finite()), (4, 1, 2));
 }
 
+/// A norm that is NaN makes the factor of clipping NaN, and so all gradients; whatever the length.
+#[test]
+fn gradients_that_clipping_spoils_are_counted() {
+    let pass = Pass::new().clip_global_norm(1.0).unwrap().check(NonFinite::Step);
+    for len in [1, 15, 16, 33, 4100] {
+        let mut grads = vec![0.0; len];
+        grads[0] = f32::NAN;
+        let mut model = [Owned::plain(&Sgd::torch(), &vec![1.0; len], &grads)];
+        let told = told(&pass, &Sgd::torch(), &mut model)[0];
+        assert_eq!((told.non_finite(), told.zeros(), told.subnormals()), (len as u64, 0, 0));
+    }
+}
+
 #[test]
 fn updates_that_rounding_loses_are_counted() {
     let mut random = Random(3);
