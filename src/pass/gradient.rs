@@ -58,12 +58,16 @@ impl Preparation {
 
     /// The gradient where it lies, if all that is to be done to it is a multiplication, which the rule's loop does.
     pub(super) fn in_place<'v>(&self, view: &'v View<'_>) -> Option<&'v [f32]> {
-        let by_rows = self.adaptive.is_some() || self.centralize && view.row_len > 0;
-        let plain = self.clip_value == f32::INFINITY && !by_rows && view.more_grads.is_empty();
         match view.grads.as_floats() {
-            Floats::F32(grads) if plain => Some(grads),
+            Floats::F32(grads) if self.only_scales(view.row_len, view.more_grads) => Some(grads),
             _ => None,
         }
+    }
+
+    /// Whether that is so of gradients in single precision, in rows of so many elements.
+    pub(super) fn only_scales(&self, row_len: usize, more_grads: &[Floats<'_>]) -> bool {
+        let by_rows = self.adaptive.is_some() || self.centralize && row_len > 0;
+        self.clip_value == f32::INFINITY && !by_rows && more_grads.is_empty()
     }
 
     /// The unit that begins at `at`.

@@ -1,7 +1,7 @@
 //! The phases of a pass: checks, what has to be known before the step, the decision, the step.
 
 use super::{
-    Clip, GradSums, Grads, NonFinite, Pass, PassTensor,
+    Clip, Floats, GradSums, Grads, NonFinite, Pass, PassTensor,
     gradient::Preparation,
     tensor::View,
     tile::{Scratch, Work},
@@ -278,7 +278,8 @@ impl Pass {
 
 impl PassTensor<'_> {
     fn decide(&mut self, skip: bool, clip: f64, preparation: &Preparation) {
-        let in_place = preparation.in_place(&self.view()).is_some();
+        let in_place = matches!(self.grads.as_floats(), Floats::F32(_))
+            && preparation.only_scales(self.plan.row_len, self.more_grads);
         let rest = if in_place { f64::from(preparation.unscale) } else { 1.0 };
         self.plan.skip = skip;
         self.plan.factor = (clip * rest) as f32;
