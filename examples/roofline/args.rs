@@ -23,6 +23,11 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
 
+    /// Take each step in a pass which also unscales, checks and clips the gradients by their norm, zeroes them, and copies the
+    /// parameters to bf16; in memory alone
+    #[arg(long)]
+    pass: bool,
+
     /// How often the loops take turns; ten times as often in the cache, where turns are short
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -55,6 +60,7 @@ impl Args {
 
     /// Rule by rule, each in memory and then in the cache.
     pub fn cases(&self) -> Vec<Case> {
+        let in_cache = |rule| if self.pass { Vec::new() } else { in_cache(rule) };
         self.rules().into_iter().flat_map(|rule| [self.in_memory(rule), in_cache(rule)].concat()).collect()
     }
 
@@ -67,7 +73,8 @@ impl Args {
 
     fn in_memory(&self, rule: AnyRule) -> Vec<Case> {
         let sizes = if self.quick { &MEMORY[..1] } else { &MEMORY };
-        let case = |elements, threads| Case { rule, elements, threads, level: Level::Memory };
+        let case =
+            |elements, threads| Case { rule, elements, threads, level: Level::Memory, pass: self.pass };
         let alone = (self.threads() > 1).then_some(1);
         let of_size =
             |&elements| [Some(self.threads()), alone].into_iter().flatten().map(move |n| case(elements, n));
@@ -76,7 +83,8 @@ impl Args {
 }
 
 fn in_cache(rule: AnyRule) -> Vec<Case> {
-    CACHE.iter().map(|&elements| Case { rule, elements, threads: 1, level: Level::Cache }).collect()
+    let case = |&elements| Case { rule, elements, threads: 1, level: Level::Cache, pass: false };
+    CACHE.iter().map(case).collect()
 }
 
 #[cfg(test)]
@@ -107,5 +115,6 @@ mod tests {
         assert_eq!(counts(&["--rule", "sgd", "--threads", "3"]), [3, 1, 3, 1, 1, 1, 1, 1]);
         assert_eq!(counts(&["--rule", "sgd", "--threads", "3", "--quick"]), [3, 1, 1, 1, 1, 1]);
         assert_eq!(counts(&["--rule", "sgd", "--threads", "1", "--quick"]), [1, 1, 1, 1, 1]);
+        assert_eq!(counts(&["--rule", "sgd", "--threads", "3", "--pass"]), [3, 1, 3, 1]);
     }
 }

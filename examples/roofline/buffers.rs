@@ -11,12 +11,22 @@ pub struct Buffers {
     params: Floats,
     grads: Floats,
     state: Vec<Floats>,
+    copy: Vec<u16>,
+}
+
+/// The slices of all of them.
+pub struct Slices<'a> {
+    pub params: &'a mut [f32],
+    pub grads: &'a mut [f32],
+    pub state: Vec<&'a mut [f32]>,
+    /// Empty unless the step is taken in a pass.
+    pub copy: &'a mut [u16],
 }
 
 impl Buffers {
     /// Gradients are above zero, and no number ever becomes subnormal, which many processors are slow with: averages
     /// do not decay, and adding gradients to a second moment, as the roofs do, leaves it above zero.
-    pub fn new(rule: &impl Rule, elements: usize, aligned: bool) -> Self {
+    pub fn new(rule: &impl Rule, elements: usize, aligned: bool, pass: bool) -> Self {
         let wave = |i: usize| 0.25 + (i % 1000) as f32 / 1000.0;
         let floats = |value: &dyn Fn(usize) -> f32| Floats::new(elements, aligned, value);
         let slot = |slot| Floats::new(rule.state_len(slot, elements), aligned, &|_| 0.0);
@@ -24,13 +34,19 @@ impl Buffers {
             params: floats(&wave),
             grads: floats(&|i| wave(7 * i)),
             state: (0..rule.state().len()).map(slot).collect(),
+            copy: vec![1; if pass { elements } else { 0 }],
         };
-        init_state(rule, &mut buffers.slices().2).expect("there is one slice for each name");
+        init_state(rule, &mut buffers.slices().state).expect("there is one slice for each name");
         buffers
     }
 
-    pub fn slices(&mut self) -> (&mut [f32], &[f32], Vec<&mut [f32]>) {
-        (self.params.slice(), self.grads.slice(), self.state.iter_mut().map(Floats::slice).collect())
+    pub fn slices(&mut self) -> Slices<'_> {
+        Slices {
+            params: self.params.slice(),
+            grads: self.grads.slice(),
+            state: self.state.iter_mut().map(Floats::slice).collect(),
+            copy: &mut self.copy,
+        }
     }
 }
 

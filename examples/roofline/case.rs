@@ -23,6 +23,8 @@ pub struct Case {
     pub elements: usize,
     pub threads: usize,
     pub level: Level,
+    /// Whether the step is taken in a pass.
+    pub pass: bool,
 }
 
 impl Case {
@@ -30,9 +32,11 @@ impl Case {
         self.rule.state().len() - self.rule.scalars()
     }
 
-    /// The least traffic of a step, for each parameter: it and the state are read and written, the gradient is read.
+    /// The least traffic of a step, for each parameter: it and the state are read and written, the gradient is read. A pass
+    /// reads the gradient twice, zeroes it, and writes 16 bits.
     pub fn bytes_per_param(&self) -> usize {
-        size_of::<f32>() * (3 + 2 * self.slots())
+        let pass = if self.pass { 2 * size_of::<f32>() + size_of::<u16>() } else { 0 };
+        size_of::<f32>() * (3 + 2 * self.slots()) + pass
     }
 
     /// In memory the arithmetic has time enough.

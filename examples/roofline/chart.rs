@@ -201,7 +201,7 @@ mod tests {
         let rule = AnyRule::named("adamw").unwrap();
         let spread = Spread { low: 0.0, median: percent / 100.0, high: 9.0 };
         Line {
-            case: Case { rule, elements: 1 << 14, threads: 1, level },
+            case: Case { rule, elements: 1 << 14, threads: 1, level, pass: false },
             nanos_per_param: 1.0,
             cycles_per_param: 2.0,
             same_bytes: spread,

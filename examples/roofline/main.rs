@@ -6,6 +6,7 @@
 //! ```text
 //! cargo run --release --example roofline
 //! cargo run --release --example roofline -- --quick --rule adamw,sgd
+//! cargo run --release --example roofline -- --pass --rule adamw
 //! ```
 
 use std::{

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use gradstep::{Error, Join, Rayon, Rule, Workers};
+use gradstep::{Error, FloatsMut, Format, Join, NonFinite, Pass, PassTensor, Rayon, Rule, Workers};
 
 use crate::{
-    buffers::Buffers,
+    buffers::{Buffers, Slices},
     case::Case,
     clock, plain,
     roof::{RootsAndDivisions, SameBytes},
@@ -53,6 +53,7 @@ pub fn measure(case: Case, rounds: u32, aligned: bool) -> Result<Line, Error> {
 struct Round {
     rule: f64,
     gigahertz: f64,
+    /// Infinite in a pass, which knows no other loop than the plain one.
     shared_bytes: f64,
     plain_bytes: f64,
     math: Option<f64>,
@@ -84,12 +85,13 @@ struct Bench {
 
 impl Bench {
     fn new(case: Case, aligned: bool) -> Self {
-        let math =
-            || Buffers::new(&RootsAndDivisions, case.elements / RootsAndDivisions::PER_ELEMENT, aligned);
+        let math = || {
+            Buffers::new(&RootsAndDivisions, case.elements / RootsAndDivisions::PER_ELEMENT, aligned, false)
+        };
         Self {
             case,
             workers: Workers::new(Threads(case.threads)),
-            buffers: Buffers::new(&case.rule, case.elements, aligned),
+            buffers: Buffers::new(&case.rule, case.elements, aligned, case.pass),
             math: case.has_math_roof().then(math),
             step: 0,
         }
@@ -99,30 +101,39 @@ impl Bench {
         self.step += 1;
         let (rule, same_bytes) = (self.case.rule, SameBytes { slots: self.case.slots() });
         Ok(Round {
-            rule: self.time(&rule)?,
+            rule: if self.case.pass { self.time_pass(&rule)? } else { self.time(&rule)? },
             gigahertz: clock::gigahertz(),
-            shared_bytes: self.time(&same_bytes)?,
+            shared_bytes: if self.case.pass { f64::INFINITY } else { self.time(&same_bytes)? },
             plain_bytes: self.time_plain()?,
             math: self.time_math()?,
         })
     }
 
     fn time(&mut self, rule: &impl Rule) -> Result<f64, Error> {
-        let (params, grads, mut state) = self.buffers.slices();
+        let Slices { params, grads, mut state, .. } = self.buffers.slices();
         time(self.case.repeats(), || self.workers.step(rule, self.step, params, grads, &mut state))
     }
 
-    fn time_plain(&mut self) -> Result<f64, Error> {
-        let (params, grads, mut state) = self.buffers.slices();
+    /// The norm is found and clipped for each call anew; once the gradients are zero, all is done that is done to others.
+    fn time_pass(&mut self, rule: &impl Rule) -> Result<f64, Error> {
+        let pass = Pass::new().loss_scale(2.0)?.check(NonFinite::Refuse).clip_global_norm(1.0)?.zero_grads();
         time(self.case.repeats(), || {
-            plain::add(self.case.threads, params, grads, &mut state);
+            let Slices { params, grads, state, copy } = self.buffers.slices();
+            let tensor = PassTensor::new(params, grads, state)?.copy_out(FloatsMut::Half(Format::Bf16, copy));
+            self.workers.step_pass(&pass, rule, self.step, &mut [tensor]).map(|_| ())
+        })
+    }
+
+    fn time_plain(&mut self) -> Result<f64, Error> {
+        time(self.case.repeats(), || {
+            plain::add(self.case.threads, self.buffers.slices());
             Ok(())
         })
     }
 
     fn time_math(&mut self) -> Result<Option<f64>, Error> {
         let Some(buffers) = &mut self.math else { return Ok(None) };
-        let (params, grads, _) = buffers.slices();
+        let Slices { params, grads, .. } = buffers.slices();
         let work = || self.workers.step(&RootsAndDivisions, self.step, params, grads, &mut []);
         time(self.case.repeats(), work).map(Some)
     }

@@ -5,7 +5,7 @@ use gradstep::Rule as _;
 use crate::{case::Case, measure::Line, spread::Spread};
 
 pub const NOTES: &str = "\
-Time: the median over all rounds. GB/s: 12 bytes a parameter and 8 for each state slice, the least that a step moves.
+Time: the median over all rounds. GB/s: 12 bytes a parameter and 8 for each state slice, the least that a step moves, and 10 more in a pass.
 Cycles: of the clock that a chain of dependent integer operations runs at, measured after each turn of the rule.
 % of a roof: how long its loop takes by how long the rule takes, the median over all rounds and where 8 of 10 lie.
 Same bytes: a loop that only adds the gradient to each stream, gradstep's own or a plain one, whichever is faster.
