@@ -188,7 +188,7 @@ impl Pass {
     }
 
     /// Makes subnormal state 0. For gradients that stay 0 for long: moving averages of them become subnormal after some 800
-    /// steps, and processors are many times slower at those. Changes what a framework would compute, if only below 1e-38.
+    /// steps, and some processors are ten times slower at those. Changes what a framework would compute, if only below 1e-38.
     #[must_use]
     pub fn flush_subnormals(self) -> Self {
         Self { flush_subnormals: true, ..self }
