@@ -158,7 +158,7 @@ pub enum Error {
         /// The parameter's name.
         name: Name,
     },
-    /// A rule with other state cannot take the place of a group's rule.
+    /// A rule with other state, or with state of other lengths, cannot take the place of a group's rule.
     OtherState {
         /// The names of the state slices that the group has.
         present: &'static [&'static str],
@@ -286,7 +286,7 @@ impl fmt::Display for Error {
                 list(f, present)?;
                 f.write_str(") and the rule needs (")?;
                 list(f, needed)?;
-                f.write_str(")")
+                f.write_str(if present == needed { "), in other lengths" } else { ")" })
             }
             Self::OtherRule { from, to } => write!(f, "a run under {from} cannot be carried over to {to}"),
             Self::Inconvertible { rule, option, reason } => {

@@ -83,6 +83,16 @@ impl Entry {
         Self { name: name.to_owned(), group: group.0, len, lines: start..end, scalars, step: 0 }
     }
 
+    /// The number of the step that it takes next. A loaded counter may be at its end, and stays there.
+    fn next_step(&self) -> u64 {
+        self.step.saturating_add(1)
+    }
+
+    /// For the tensor at this place in the list of a step.
+    fn tag(&self, place: usize) -> Tag {
+        Tag { group: self.group, step: self.next_step(), place }
+    }
+
     /// The distance from one state slice to the next, in elements.
     fn stride(&self) -> usize {
         lines(self.len) * LINE
@@ -243,13 +253,13 @@ impl<R: Rule> Optimizer<R> {
     /// Gives a group a rule with other hyper-parameters. State and counters stay.
     ///
     /// # Errors
-    /// [`Error::UnknownGroup`], [`Error::OtherState`] for a rule whose state has other names; nothing has changed
-    /// then.
+    /// [`Error::UnknownGroup`], [`Error::OtherState`] for a rule whose state has other names, or under the
+    /// same names other [lengths](Rule::state_len); nothing has changed then.
     pub fn set_rule(&mut self, group: GroupId, rule: R) -> Result<(), Error> {
         check_rule(&rule, 1)?;
-        let (present, needed) = (self.rule(group)?.state(), rule.state());
-        if present != needed {
-            return Err(Error::OtherState { present, needed });
+        let old = self.rule(group)?;
+        if (old.state(), old.scalars()) != (rule.state(), rule.scalars()) {
+            return Err(Error::OtherState { present: old.state(), needed: rule.state() });
         }
         self.groups[group.0] = rule;
         Ok(())
@@ -275,7 +285,8 @@ impl<R: Rule> Optimizer<R> {
         self.tensors = recycle(tensors);
         let mut stepped = 0;
         for param in params.iter().filter(|param| param.grads.is_some()) {
-            self.entries[param.id.0].step += 1;
+            let entry = &mut self.entries[param.id.0];
+            entry.step = entry.next_step();
             stepped += 1;
         }
         Ok(Report { stepped, skipped: self.entries.len() - stepped, elements })
@@ -363,7 +374,8 @@ impl<R: Rule + Options> Optimizer<R> {
     /// Sets a group's learning rate, from the next step on.
     ///
     /// # Errors
-    /// [`Error::UnknownGroup`], [`Error::OutOfRange`]; nothing has changed then.
+    /// [`Error::UnknownGroup`], [`Error::UnknownOption`] for a rule without `lr`, [`Error::OutOfRange`]; nothing has changed
+    /// then.
     pub fn set_lr(&mut self, group: GroupId, lr: f64) -> Result<(), Error> {
         let mut rule = *self.rule(group)?;
         rule.set("lr", lr)?;
@@ -396,11 +408,11 @@ fn collect<'a>(
     tensors: &mut Vec<Tensor<'a>>,
 ) {
     let mut at = 0;
-    for Param { id, params, grads } in params {
+    for (place, Param { id, params, grads }) in params.iter_mut().enumerate() {
         let Some(grads) = grads else { continue };
         let entry = &entries[id.0];
         let block = entry.take_block(&mut arena, &mut at);
-        let tag = Tag { group: entry.group, step: entry.step + 1 };
+        let tag = entry.tag(place);
         let tensor = Tensor::new(params, grads, entry.slices_mut(block));
         // A rule with more slices than a tensor holds was refused when its group was made.
         tensors.extend(tensor.map(|tensor| tensor.tagged(tag)));

@@ -44,14 +44,14 @@ pub(crate) trait Tagged {
     fn tag(&self) -> Tag;
 }
 
-/// Neighbours with the same tag, with their rule and the number of its step.
+/// Neighbours that go together, with their rule and the number of its step.
 pub(crate) fn for_each_group<P: Program, T: Tagged>(
     program: &P,
     mut tensors: &mut [T],
     mut work: impl FnMut(&P::Rule, u64, &mut [T]),
 ) {
     while let Some(tag) = tensors.first().map(Tagged::tag) {
-        let same = tensors.iter().take_while(|tensor| tensor.tag() == tag).count();
+        let same = tensors.iter().take_while(|tensor| tensor.tag().goes_with(tag)).count();
         // There are as many; the compiler does not see it, and would keep a panic.
         let Some((now, later)) = tensors.split_at_mut_checked(same) else { return };
         let (rule, step) = program.rule(tag);

@@ -26,10 +26,10 @@
 //! - **By the results**: [`Plateau`].
 //! - **Combined**: [`Warmup`], [`Schedule::times`], [`Schedule::then`]; [`Lambda`] is a function of your own.
 //!
-//! The factors of all but `Lambda`, and of what is combined from it, are 0 or above at every step. They are finite too,
-//! unless a product of large ones is not. They have the same bits on every machine: no function of the platform's
-//! mathematical library is used. PyTorch computes many of its schedules from the last learning rate rather than from
-//! the step; the numbers here are those of its closed forms, which differ from what it prints in the last digits only.
+//! The factors of all but `Lambda`, and of what is combined from it, are finite and 0 or above at every step: what would
+//! overflow is `f64::MAX`. They have the same bits on every machine: no function of the platform's mathematical library is
+//! used. PyTorch computes many of its schedules from the last learning rate rather than from the step; the numbers here are
+//! those of its closed forms, which differ from what it prints in the last digits only.
 
 use crate::{
     Domain, Error,

@@ -105,10 +105,22 @@ impl<'a, const N: usize> Slices<'a, N> {
 }
 
 /// Which of several rules steps a tensor, and at which step. Tensors of one call to `step_model` have the same.
+///
+/// Sorted by it, tensors that are stepped together are neighbours, in the order of their list: the first of them is the one
+/// whose scalars they go on from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tag {
     pub(crate) group: usize,
     pub(crate) step: u64,
+    /// The place in an optimizer's list.
+    pub(crate) place: usize,
+}
+
+impl Tag {
+    /// Whether one rule steps both, at the same step.
+    pub(crate) fn goes_with(self, other: Self) -> bool {
+        (self.group, self.step) == (other.group, other.step)
+    }
 }
 
 impl<'a> Tensor<'a> {

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Buffers, Random, configurations_of};
 use gradstep::{
-    AdaGrad, Adam, AdamW, AnyRule, Backend, Error, GroupId, Momentum, Optimizer, Param, ParamId, Report,
-    Rule, Scope, Sgd, Workers, init_state,
+    AdaGrad, Adam, AdamW, AnyRule, Backend, Error, GroupId, Momentum, Optimizer, Param, ParamId, Pass,
+    PassParam, PassTensor, Report, Rule, Scope, Sgd, Tensor, Workers, init_state,
 };
 use proptest::prelude::*;
 
@@ -157,6 +157,44 @@ fn a_late_parameter_has_its_own_counter() -> Result<(), Error> {
     Ok(())
 }
 
+/// A rule whose sums go over all tensors goes on from the scalars of the first one in the order of registration, however
+/// many there are and whichever groups they are in.
+#[test]
+fn the_first_of_many_parameters_has_the_scalars() -> Result<(), Error> {
+    let rules = [AnyRule::named("dog")?, AnyRule::named("dowg")?];
+    let workers = Workers::serial();
+    let mut optimizer = Optimizer::new(rules[0])?;
+    let groups = [Optimizer::<AnyRule>::FIRST_GROUP, optimizer.add_group(rules[1])?];
+    let mut model = Model::new(&[3; 60], 1);
+    let mut alone: [Vec<Buffers>; 2] = [vec![], vec![]];
+    for number in 0..60 {
+        let group = number * 7 % 5 % 2;
+        let (params, grads) = (model.params[number].clone(), model.grads[number].clone());
+        alone[group].push(Buffers::new(&rules[group], params, grads));
+        model.ids.push(optimizer.register_in(groups[group], &format!("p{number}"), 3)?);
+    }
+    // Each alone at first, so that no two of them have the same scalars.
+    for number in 0..60 {
+        optimizer.step(&workers, &mut model.list(|other| other == number))?;
+    }
+    for (rule, buffers) in rules.iter().zip(&mut alone) {
+        buffers.iter_mut().try_for_each(|buffers| buffers.step(Backend::SCALAR, rule, 1))?;
+    }
+    optimizer.step(&workers, &mut model.list(|_| true))?;
+    for (rule, buffers) in rules.iter().zip(&mut alone) {
+        let tensors = buffers.iter_mut().map(|Buffers { params, grads, state }| {
+            Tensor::new(params, grads, state.iter_mut().map(Vec::as_mut_slice))
+        });
+        workers.step_model(rule, 2, &mut tensors.collect::<Result<Vec<_>, _>>()?)?;
+    }
+    let [mut dog, mut dowg] = alone.map(Vec::into_iter);
+    for (number, params) in model.params.into_iter().enumerate() {
+        let expected = if number * 7 % 5 % 2 == 0 { dog.next() } else { dowg.next() };
+        assert_eq!(params, expected.unwrap().params, "p{number}");
+    }
+    Ok(())
+}
+
 #[test]
 fn learning_rates_are_the_groups_own() -> Result<(), Error> {
     let mut optimizer = Optimizer::new(AnyRule::Sgd(Sgd::torch().lr(1.0)?))?;
@@ -250,6 +288,35 @@ fn refusals_change_nothing() -> Result<(), Error> {
     );
     assert_eq!((p, q), ([1.0; 3], [1.0; 3]));
     assert_eq!(checkpoint(&optimizer), before);
+    Ok(())
+}
+
+#[test]
+fn one_name_may_stand_for_a_slice_or_for_a_scalar() -> Result<(), Error> {
+    let mut optimizer = Optimizer::new(AnyRule::named("adam")?)?;
+    optimizer.register("a", 2)?;
+    let before = checkpoint(&optimizer);
+    let refusal =
+        optimizer.set_rule(Optimizer::<AnyRule>::FIRST_GROUP, AnyRule::named("novograd")?).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "the group's state is (exp_avg, exp_avg_sq) and the rule needs (exp_avg, exp_avg_sq), in other lengths"
+    );
+    assert_eq!(checkpoint(&optimizer), before);
+    Ok(())
+}
+
+#[test]
+fn a_counter_at_its_end_stays_there() -> Result<(), Error> {
+    let mut optimizer = Optimizer::new(AdamW::torch())?;
+    let id = optimizer.register("a", 1)?;
+    optimizer.load("a", u64::MAX, &[("exp_avg", &[0.0]), ("exp_avg_sq", &[0.0])])?;
+    let (workers, mut params) = (Workers::serial(), [1.0]);
+    optimizer.step(&workers, &mut [Param { id, params: &mut params, grads: Some(&[1.0]) }])?;
+    let tensor = PassTensor::new(&mut params[..], &[1.0][..], [])?;
+    optimizer.step_pass(&workers, &Pass::new(), &mut [PassParam { id, tensor }])?;
+    assert_eq!(optimizer.saved("a")?.step, u64::MAX);
+    assert!(params[0] < 1.0, "{params:?}");
     Ok(())
 }
 

@@ -420,12 +420,29 @@ fn no_step_and_no_setting_is_too_extreme() {
 }
 
 #[test]
+fn products_stay_finite() -> Result<(), Error> {
+    let large = Constant::new(f64::MAX)?.times(Constant::new(2.0)?);
+    assert_eq!(large.factor(0), f64::MAX);
+    // Infinity times 0 would be NaN.
+    assert_eq!(large.times(Constant::new(0.0)?).factor(0), 0.0);
+    assert!(Lambda(|_| f64::NAN).times(large).factor(0).is_nan());
+    Ok(())
+}
+
+#[test]
 fn counters_do_not_wrap() -> Result<(), Error> {
     let root = 2f64.powi(-32);
     assert_eq!(InverseSqrt::noam(1)?.factor(u64::MAX), root);
     let state = PlateauState { factor: 1.0, best: Some(1.0), bad: u64::MAX, cooldown: 0 };
     let mut plateau = Plateau::torch().patience(u64::MAX).restore(state)?;
     assert_eq!((plateau.observe(2.0), plateau.state()), (1.0, state));
+    // A cycle that is longer than all steps there are has its peak at the last of them, and then comes down.
+    assert_eq!(Cyclic::new(u64::MAX, 0.0, 1.0)?.factor(u64::MAX), 1.0);
+    assert_eq!(Cyclic::new(1 << 63, 0.0, 1.0)?.factor(u64::MAX), root * root * 2.0);
+    // The last step is the last factor's, though an f64 does not tell it from the one before.
+    let steps = (1 << 54) + 3;
+    let cycle = OneCycle::new(steps)?.anneal(Shape::Sqrt).div_factor(0.25)?.final_div_factor(0.0078125)?;
+    assert_eq!(cycle.factor(steps - 1), 512.0);
     Ok(())
 }
 

@@ -6,11 +6,8 @@ use wide::bytemuck;
 
 use super::{Entry, Groups, Optimizer, ParamId, recycle};
 use crate::{
-    Error, Join, Pass, PassReport, PassTensor, Rule, Workers,
-    error::Name,
-    pass::check_tensor,
-    run::Tagged,
-    tensor::{Layout, Tag},
+    Error, Join, Pass, PassReport, PassTensor, Rule, Workers, error::Name, pass::check_tensor, run::Tagged,
+    tensor::Layout,
 };
 
 /// A registered parameter in one pass.
@@ -65,7 +62,8 @@ impl<R: Rule> Optimizer<R> {
         self.pass_tensors = recycle(tensors);
         for outcome in &self.outcomes {
             let param = &mut params[outcome.place];
-            self.entries[param.id.0].step += u64::from(!outcome.skipped);
+            let entry = &mut self.entries[param.id.0];
+            entry.step = if outcome.skipped { entry.step } else { entry.next_step() };
             param.tensor.take_over(outcome);
         }
         Ok(PassReport { skipped: self.entries.len() - report.stepped, ..report })
@@ -105,8 +103,8 @@ fn collect<'a>(
     for (place, PassParam { id, tensor }) in params.iter_mut().enumerate() {
         let entry = &entries[id.0];
         let block = entry.take_block(&mut arena, &mut at);
-        let tag = Tag { group: entry.group, step: entry.step + 1 };
+        let tag = entry.tag(place);
         // A rule with more slices than a tensor holds was refused when its group was made.
-        tensors.extend(tensor.with_state(entry.slices_mut(block), tag, place));
+        tensors.extend(tensor.with_state(entry.slices_mut(block), tag));
     }
 }

@@ -65,9 +65,6 @@ pub struct PassTensor<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Plan {
     pub(super) tag: Tag,
-    /// The place in an optimizer's list.
-    #[cfg(feature = "alloc")]
-    pub(super) place: usize,
     /// How many elements a row has; 0 where nothing goes by rows.
     pub(super) row_len: usize,
     /// Whether the tensor must not be cut: all of it is one unit.
@@ -220,7 +217,6 @@ impl<'a> PassTensor<'a> {
         &'b mut self,
         state: impl Iterator<Item = &'b mut [f32]>,
         tag: Tag,
-        place: usize,
     ) -> Result<PassTensor<'b>, Error> {
         let mut tensor = PassTensor::new(self.params.reborrow(), self.grads.reborrow(), state)?;
         tensor.more_grads = self.more_grads;
@@ -229,13 +225,13 @@ impl<'a> PassTensor<'a> {
         tensor.telemetry = self.telemetry;
         tensor.rows = self.rows;
         tensor.offset = self.offset;
-        tensor.plan = Plan { tag, place, ..Plan::default() };
+        tensor.plan = Plan { tag, ..Plan::default() };
         Ok(tensor)
     }
 
     #[cfg(feature = "alloc")]
     pub(crate) fn outcome(&self) -> Outcome {
-        Outcome { place: self.plan.place, skipped: self.plan.skip, sums: self.sums() }
+        Outcome { place: self.plan.tag.place, skipped: self.plan.skip, sums: self.sums() }
     }
 
     #[cfg(feature = "alloc")]

@@ -6,7 +6,9 @@ pub struct Product<A, B>(pub(super) A, pub(super) B);
 
 impl<A: Schedule, B: Schedule> Schedule for Product<A, B> {
     fn factor(&self, step: u64) -> f64 {
-        self.0.factor(step) * self.1.factor(step)
+        let product = self.0.factor(step) * self.1.factor(step);
+        // Kept finite, or a third factor of 0 would make it NaN. Not `min`, which would hide the NaN of a `Lambda`.
+        if product > f64::MAX { f64::MAX } else { product }
     }
 }
 

@@ -66,7 +66,7 @@ impl Schedule for Cosine {
 /// Down along half a cosine wave, again and again: back at 1 when it is over, each time for longer.
 ///
 /// ```text
-/// cycle i has n_i steps: n_0 = first, n_(i+1) = n_i * mult
+/// cycle i has n_i steps: n_0 = first, n_(i+1) = min(n_i * mult, 2^64 - 1)
 /// min + (1 - min) * (1 + cos(pi * (step - start of its cycle) / n_i)) / 2
 /// ```
 ///

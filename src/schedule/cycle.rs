@@ -118,7 +118,8 @@ impl Schedule for OneCycle {
         let start = (0.0, low);
         let peak = (self.pct_start * steps - 1.0, 1.0);
         let back = (2.0 * self.pct_start * steps - 2.0, low);
-        let end = (steps - 1.0, last);
+        // In whole numbers, so that the last step is the end even where an `f64` does not hold all of them.
+        let end = ((self.steps - 1) as f64, last);
         if step <= peak.0 {
             self.between(step, start, peak)
         } else if !self.three_phase {
@@ -213,16 +214,18 @@ impl Cyclic {
 
 impl Schedule for Cyclic {
     fn factor(&self, step: u64) -> f64 {
-        let steps = self.up.saturating_add(self.down);
-        let within = step % steps;
-        let x = if within <= self.up {
-            within as f64 / self.up as f64
-        } else {
-            (steps - within) as f64 / self.down as f64
+        // No step is beyond the first cycle where that is longer than a counter goes.
+        let (cycles, within) = match self.up.checked_add(self.down) {
+            Some(steps) => (step / steps, step % steps),
+            None => (0, step),
+        };
+        let x = match within.checked_sub(self.up) {
+            Some(past) => (self.down - past) as f64 / self.down as f64,
+            None => within as f64 / self.up as f64,
         };
         let scale = match self.mode {
             CyclicMode::Triangular => 1.0,
-            CyclicMode::Triangular2 => powi(0.5, step / steps),
+            CyclicMode::Triangular2 => powi(0.5, cycles),
             CyclicMode::ExpRange(gamma) => powi(gamma, step),
         };
         mix(self.low, self.high, x * scale)
