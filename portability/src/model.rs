@@ -47,9 +47,13 @@ impl Model {
         Ok([a?, b?, c?, d?])
     }
 
-    /// The same with what a pass keeps beside them.
-    pub fn pass_tensors(&mut self, rule: &impl Rule) -> Result<[PassTensor<'_>; LENGTHS.len()], Error> {
-        let [a, b, c, d] = self.tensors.each_mut().map(|buffers| buffers.pass_tensor(rule));
+    /// The same with what a pass keeps beside them, copies in this format.
+    pub fn pass_tensors(
+        &mut self,
+        rule: &impl Rule,
+        copies: Format,
+    ) -> Result<[PassTensor<'_>; LENGTHS.len()], Error> {
+        let [a, b, c, d] = self.tensors.each_mut().map(|buffers| buffers.pass_tensor(rule, copies));
         Ok([a?, b?, c?, d?])
     }
 
@@ -80,11 +84,11 @@ impl Buffers {
     }
 
     /// As one row.
-    fn pass_tensor(&mut self, rule: &impl Rule) -> Result<PassTensor<'_>, Error> {
+    fn pass_tensor(&mut self, rule: &impl Rule, copy_format: Format) -> Result<PassTensor<'_>, Error> {
         let Self { len, params, grads, state, average, copy } = self;
         let state = slots(rule, *len, state);
         let tensor = PassTensor::new(&mut params[..*len], &mut grads[..*len], state)?;
-        let copy = FloatsMut::Half(Format::Bf16, &mut copy[..*len]);
+        let copy = FloatsMut::Half(copy_format, &mut copy[..*len]);
         Ok(tensor.average(&mut average[..*len]).copy_out(copy).rows(1))
     }
 

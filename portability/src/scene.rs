@@ -20,7 +20,7 @@ pub struct Scene {
     /// What is done around the rule.
     pub(crate) pass: Option<fn() -> Result<Pass, Error>>,
     /// What the learning rate is multiplied with at each step, counted from 0.
-    factor: fn(u64) -> Result<f64, Error>,
+    pub(crate) factor: fn(u64) -> Result<f64, Error>,
     /// Where the parameter at a place starts.
     pub(crate) start: fn(&mut Random, usize) -> f32,
     /// The gradient of the parameter at a place.
@@ -124,11 +124,11 @@ impl Scene {
         Ok(rule)
     }
 
-    /// The rule with the learning rate of a step, counted from 0.
-    pub(crate) fn scheduled<R: Rule + Options>(&self, rule: &R, t: u64) -> Result<R, Error> {
+    /// The rule with its learning rate times a factor.
+    pub(crate) fn scheduled<R: Rule + Options>(rule: &R, factor: f64) -> Result<R, Error> {
         let mut rule = *rule;
         if let Some(Value::Number(lr)) = rule.get("lr") {
-            rule.set("lr", lr * (self.factor)(t)?)?;
+            rule.set("lr", lr * factor)?;
         }
         Ok(rule)
     }

@@ -12,6 +12,7 @@ mod ulps;
 
 use common::{Buffers, Configuration, Random, configurations_of, presets};
 use gradstep::{AnyRule, Backend, Rule, Value};
+use rayon::prelude::*;
 use reference::Reference;
 use table::{Errors, Row, STEPS};
 use ulps::ulps;
@@ -208,19 +209,15 @@ fn measure(name: &str) -> ([Errors; 3], [String; 3]) {
 
 #[test]
 fn every_rule_keeps_its_line_of_the_precision_table() {
-    let writes = std::env::var_os("WRITE_PRECISION").is_some();
-    let table = table::read();
-    let mut rows: Vec<Row> = vec![];
-    for name in AnyRule::NAMES {
-        let (errors, labels) = measure(name);
-        println!("{name}: {errors:?} {labels:?}");
-        if !writes {
-            check(name, &table, errors, labels);
-        }
-        rows.push(((*name).to_owned(), errors));
+    let measured: Vec<_> = AnyRule::NAMES.par_iter().map(|name| (*name, measure(name))).collect();
+    let rows: Vec<Row> = measured.iter().map(|&(name, (errors, _))| (name.to_owned(), errors)).collect();
+    if std::env::var_os("WRITE_PRECISION").is_some() {
+        return table::write(&rows);
     }
-    if writes {
-        table::write(&rows);
+    let table = table::read();
+    for (name, (errors, labels)) in measured {
+        println!("{name}: {errors:?} {labels:?}");
+        check(name, &table, errors, labels);
     }
 }
 
