@@ -75,7 +75,7 @@ impl Near {
     }
 
     fn times(self, other: Self) -> Self {
-        let error = self.value * other.error + other.value * self.error + self.error * other.error;
+        let error = self.value * other.error + other.value * self.error + self.error * other.error + 1e-320;
         Self { value: (self.value * other.value).min(f64::MAX), error: error.min(f64::MAX) }
     }
 
