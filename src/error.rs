@@ -158,6 +158,13 @@ pub enum Error {
         /// The parameter's name.
         name: Name,
     },
+    /// There is no memory for the state of a parameter.
+    NoMemory {
+        /// The parameter's name.
+        name: Name,
+        /// The number of its elements.
+        len: usize,
+    },
     /// A rule with other state, or with state of other lengths, cannot take the place of a group's rule.
     OtherState {
         /// The names of the state slices that the group has.
@@ -281,6 +288,9 @@ impl fmt::Display for Error {
             Self::UnknownParam { name } => write!(f, "the optimizer has no parameter {name}"),
             Self::UnknownGroup { group } => write!(f, "the optimizer has no group {group}"),
             Self::PassedTwice { name } => write!(f, "parameter {name} was passed twice in one step"),
+            Self::NoMemory { name, len } => {
+                write!(f, "there is no memory for the state of parameter {name}, which has {len} elements")
+            }
             Self::OtherState { present, needed } => {
                 f.write_str("the group's state is (")?;
                 list(f, present)?;

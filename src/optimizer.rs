@@ -207,7 +207,7 @@ impl<R: Rule> Optimizer<R> {
     /// Registers a parameter of `len` elements in the first group.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`].
+    /// [`Error::DuplicateName`], [`Error::NoMemory`]; nothing has changed then.
     pub fn register(&mut self, name: &str, len: usize) -> Result<ParamId, Error> {
         self.register_in(Self::FIRST_GROUP, name, len)
     }
@@ -215,7 +215,7 @@ impl<R: Rule> Optimizer<R> {
     /// Registers a parameter of `len` elements in a group, at any time, and lays out its state.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`], [`Error::UnknownGroup`].
+    /// [`Error::DuplicateName`], [`Error::UnknownGroup`], [`Error::NoMemory`]; nothing has changed then.
     pub fn register_in(&mut self, group: GroupId, name: &str, len: usize) -> Result<ParamId, Error> {
         let rule = *self.rule(group)?;
         if self.by_name.contains_key(name) {
@@ -223,6 +223,8 @@ impl<R: Rule> Optimizer<R> {
         }
         let start = self.arena.len();
         let entry = Entry::new(name, group, len, start, &rule);
+        let no_memory = |_| Error::NoMemory { name: Name::of(name), len };
+        self.arena.try_reserve(entry.lines.len()).map_err(no_memory)?;
         self.arena.resize(entry.lines.end, Line::ZERO);
         let block = bytemuck::cast_slice_mut(&mut self.arena[start..]);
         for (slot, slice) in entry.slices_mut(block).enumerate() {

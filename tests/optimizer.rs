@@ -280,6 +280,12 @@ fn refusals_change_nothing() -> Result<(), Error> {
 
     assert_eq!(optimizer.register("a", 2).unwrap_err().to_string(), "there is a parameter \"a\" already");
     assert_eq!(optimizer.id("c").unwrap_err().to_string(), "the optimizer has no parameter \"c\"");
+    for len in [usize::MAX, isize::MAX as usize / 8] {
+        let refusal = optimizer.register("c", len).unwrap_err();
+        let reason = format!("there is no memory for the state of parameter \"c\", which has {len} elements");
+        assert_eq!(refusal.to_string(), reason);
+        assert!(optimizer.id("c").is_err());
+    }
     let amsgrad = Adam::torch().amsgrad(gradstep::AmsGrad::Raw)?;
     let refusal = optimizer.set_rule(Optimizer::<Adam>::FIRST_GROUP, amsgrad).unwrap_err();
     assert_eq!(
