@@ -57,7 +57,9 @@ impl<const SUMS: usize> Blocks<SUMS> {
         self.part_of_row(chunked.map(|(_, tail)| tail), terms);
     }
 
-    #[inline(always)]
+    /// At most twice for each piece that comes: in firmware once in the image, instead of once more for each place that adds.
+    #[cfg_attr(feature = "std", inline(always))]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn part_of_row<const S: usize>(&mut self, slices: [&[f32]; S], terms: &mut impl Terms<S, SUMS>) {
         let len = slices.first().map_or(0, |slice| slice.len());
         if len == 0 {

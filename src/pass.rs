@@ -9,6 +9,8 @@ mod telemetry;
 mod tensor;
 mod tile;
 
+use core::num::NonZeroU64;
+
 use crate::{
     Error,
     options::{Domain, check_number},
@@ -244,7 +246,7 @@ impl Default for Pass {
 pub struct Average {
     kind: Kind,
     first: u64,
-    every: u64,
+    every: NonZeroU64,
     overwrite_every: Option<u64>,
 }
 
@@ -268,7 +270,7 @@ impl Average {
     /// The mean of all that were averaged, `weight = 1/count`: Polyak's, and that of PyTorch's `AveragedModel`.
     #[must_use]
     pub const fn mean() -> Self {
-        Self { kind: Kind::Mean, first: 1, every: 1, overwrite_every: None }
+        Self { kind: Kind::Mean, first: 1, every: NonZeroU64::MIN, overwrite_every: None }
     }
 
     /// The same from another step on: until then the average is a copy of the parameters.
@@ -281,7 +283,10 @@ impl Average {
     /// steps of an epoch. 0 counts as 1.
     #[must_use]
     pub const fn every(self, every: u64) -> Self {
-        Self { every: if every == 0 { 1 } else { every }, ..self }
+        match NonZeroU64::new(every) {
+            Some(every) => Self { every, ..self },
+            None => Self { every: NonZeroU64::MIN, ..self },
+        }
     }
 
     /// Puts the average in the parameters' place after each `every`-th step, as Keras' `ema_overwrite_frequency` does. 0 is

@@ -6,7 +6,7 @@ use crate::{
     Error, Rule,
     error::Name,
     run::{Sweep, Tagged},
-    tile::{Buffer, tiles},
+    tile::{Buffer, part, part_mut, tiles},
     whole::{MAX_SCALARS, Whole},
 };
 #[cfg(feature = "std")]
@@ -213,10 +213,8 @@ impl<'a> Tensor<'a> {
     /// Some of its elements.
     fn part(&mut self, range: ops::Range<usize>) -> Tensor<'_> {
         let Slices { params, grads, state, .. } = &mut self.slices;
-        let params = params.get_mut(range.clone()).unwrap_or_default();
-        let grads = grads.get(range.clone()).unwrap_or_default();
-        let state = state.each_mut().map(|slice| slice.get_mut(range.clone()).unwrap_or_default());
-        Tensor::tile(params, grads, state, &mut [])
+        let state = state.each_mut().map(|slice| part_mut(slice, &range));
+        Tensor::tile(part_mut(params, &range), part(grads, &range), state, &mut [])
     }
 
     /// The first `N` slots: the state slices that are as long as the parameters, then `outputs`.
@@ -229,8 +227,7 @@ impl<'a> Tensor<'a> {
         let len = self.len();
         let Slices { params, grads, state, .. } = &mut self.slices;
         let long = state.iter_mut().take(long).map(|slice| &mut **slice);
-        let mut slots =
-            long.chain(outputs.iter_mut().map(|output| output.get_mut(..len).unwrap_or_default()));
+        let mut slots = long.chain(outputs.iter_mut().map(|output| part_mut(output, &(0..len))));
         let state = array::from_fn(|_| slots.next().unwrap_or_default());
         Slices { params, grads, state, changes: &mut [] }
     }
@@ -276,7 +273,7 @@ impl Whole for Tensor<'_> {
 /// What the last `count` state slices hold.
 pub(crate) fn scalars<'s>(state: &'s mut [&mut [f32]], count: usize) -> impl Iterator<Item = &'s mut f32> {
     let long = state.len().saturating_sub(count);
-    state[long..].iter_mut().flat_map(|slice| slice.first_mut())
+    state.iter_mut().skip(long).flat_map(|slice| slice.first_mut())
 }
 
 /// As many as there are, then zeros.

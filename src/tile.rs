@@ -10,6 +10,19 @@ pub(crate) const TILE: usize = if cfg!(feature = "std") { 4096 } else { 64 };
 /// Room for one.
 pub(crate) type Buffer = [f32; TILE];
 
+/// The elements of a tile; none where it is not within the slice, which the checks before a step exclude. By index there
+/// would be a way to panic, which firmware does not want to carry along.
+#[inline(always)]
+pub(crate) fn part<'a, T>(slice: &'a [T], tile: &Range<usize>) -> &'a [T] {
+    slice.get(tile.clone()).unwrap_or_default()
+}
+
+/// The same to be changed.
+#[inline(always)]
+pub(crate) fn part_mut<'a, T>(slice: &'a mut [T], tile: &Range<usize>) -> &'a mut [T] {
+    slice.get_mut(tile.clone()).unwrap_or_default()
+}
+
 /// The tiles of a range, the last of which may be shorter.
 pub(crate) fn tiles(range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
     pieces(range, TILE)

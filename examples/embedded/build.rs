@@ -1,4 +1,4 @@
-//! Tells the device's linker where flash and RAM are, and the program `cost` which rule to measure.
+//! Tells the device's linker where flash and RAM are, and the program `cost` which rule to measure, and whether in a pass.
 
 use std::{env, error::Error, fs, path::Path};
 
@@ -7,6 +7,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed=memory.x");
         println!("cargo::rustc-link-search={}", env::var("CARGO_MANIFEST_DIR")?);
         println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    }
+    println!("cargo::rustc-check-cfg=cfg(pass)");
+    println!("cargo::rerun-if-env-changed=PASS");
+    if env::var_os("PASS").is_some() {
+        println!("cargo::rustc-cfg=pass");
     }
     // A preset, such as `Adam::torch`; nothing for an image that takes no step.
     println!("cargo::rerun-if-env-changed=RULE");

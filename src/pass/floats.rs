@@ -2,7 +2,11 @@
 
 use core::ops;
 
-use crate::{Format, prefetch::prefetch_start};
+use crate::{
+    Format,
+    prefetch::prefetch_start,
+    tile::{part, part_mut},
+};
 
 /// Floats to be read, in one of the formats that a pass understands.
 #[derive(Clone, Copy, Debug)]
@@ -101,10 +105,7 @@ impl<'a> Floats<'a> {
     /// A part of them, in single precision.
     #[inline(always)]
     pub(super) fn decode(&self, from: usize, to: &mut [f32]) {
-        match self {
-            Self::F32(floats) => to.copy_from_slice(&floats[from..from + to.len()]),
-            Self::Half(format, bits) => format.decode(&bits[from..from + to.len()], to, |to, x| *to = x),
-        }
+        self.each(from, to, |to, x| *to = x);
     }
 
     /// What comes from `at` on, where it is in single precision.
@@ -126,11 +127,15 @@ impl<'a> Floats<'a> {
     /// Adds a part of them.
     #[inline(always)]
     pub(super) fn add(&self, from: usize, to: &mut [f32]) {
+        self.each(from, to, |to, x| *to += x);
+    }
+
+    #[inline(always)]
+    fn each(&self, from: usize, to: &mut [f32], put: impl Fn(&mut f32, f32)) {
+        let range = from..from.saturating_add(to.len());
         match self {
-            Self::F32(floats) => {
-                to.iter_mut().zip(&floats[from..]).for_each(|(to, x)| *to += x);
-            }
-            Self::Half(format, bits) => format.decode(&bits[from..from + to.len()], to, |to, x| *to += x),
+            Self::F32(floats) => to.iter_mut().zip(part(floats, &range)).for_each(|(to, x)| put(to, *x)),
+            Self::Half(format, bits) => format.decode(part(bits, &range), to, put),
         }
     }
 }
@@ -165,18 +170,25 @@ impl FloatsMut<'_> {
     /// Puts these floats in, from `at` on.
     #[inline(always)]
     pub(super) fn encode(&mut self, at: usize, from: &[f32]) {
+        let range = at..at.saturating_add(from.len());
         match self {
-            Self::F32(floats) => floats[at..at + from.len()].copy_from_slice(from),
-            Self::Half(format, bits) => format.encode(from, &mut bits[at..at + from.len()]),
+            Self::F32(floats) => copy_floats(from, part_mut(floats, &range)),
+            Self::Half(format, bits) => format.encode(from, part_mut(bits, &range)),
         }
     }
 
-    pub(super) fn zero(&mut self, range: ops::Range<usize>) {
+    pub(super) fn zero(&mut self, range: &ops::Range<usize>) {
         match self {
-            Self::F32(floats) => floats[range].fill(0.0),
-            Self::Half(_, bits) => bits[range].fill(0),
+            Self::F32(floats) => part_mut(floats, range).fill(0.0),
+            Self::Half(_, bits) => part_mut(bits, range).fill(0),
         }
     }
+}
+
+/// As `copy_from_slice` of slices that are equally long, and without its way to panic.
+#[inline(always)]
+pub(super) fn copy_floats(from: &[f32], to: &mut [f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
 
 impl Grads<'_> {

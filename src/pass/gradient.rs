@@ -13,7 +13,7 @@ use crate::{
     blocks::{Blocks, Row, Terms},
     lane::Isa,
     math::sqrt,
-    tile::{TILE, tiles},
+    tile::{TILE, part, tiles},
 };
 
 /// How a gradient becomes what the rule sees, but for the factor of clipping by norm.
@@ -144,7 +144,7 @@ impl Preparation {
             at = unit.range.end;
             for tile in tiles(&unit.range) {
                 let (floats, scale) = match self.in_place(view) {
-                    Some(grads) => (&grads[tile], self.unscale),
+                    Some(grads) => (part(grads, &tile), self.unscale),
                     None => (&*self.prepare(view, tile, &unit, &mut scratch.grads), 1.0),
                 };
                 self.backend.run(Square { blocks: &mut blocks, floats, scale });

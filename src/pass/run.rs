@@ -307,11 +307,11 @@ impl Tagged for PassTensor<'_> {
 
 impl Whole for PassTensor<'_> {
     fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS] {
-        read_scalars(scalars(&mut self.state[..self.slots], count))
+        read_scalars(scalars(self.held(), count))
     }
 
     fn write_scalars(&mut self, count: usize, settled: [f32; MAX_SCALARS]) {
-        scalars(&mut self.state[..self.slots], count).zip(settled).for_each(|(held, new)| *held = new);
+        scalars(self.held(), count).zip(settled).for_each(|(held, new)| *held = new);
         self.plan.settled = settled;
     }
 

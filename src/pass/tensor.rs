@@ -10,6 +10,7 @@ use crate::{
     error::Name,
     exact::ExactSum,
     tensor::{Layout, MAX_STATE, Tag},
+    tile::part_mut,
     whole::MAX_SCALARS,
 };
 
@@ -253,6 +254,11 @@ impl<'a> PassTensor<'a> {
         if let Some(slot) = self.telemetry {
             slot.clear();
         }
+    }
+
+    /// The state slices that it was given.
+    pub(super) fn held(&mut self) -> &mut [&'a mut [f32]] {
+        part_mut(&mut self.state, &(0..self.slots))
     }
 
     pub(super) fn check_state(&self, layout: &Layout) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use core::ops;
 
 use super::{
     Floats, FloatsMut, Grads,
+    floats::copy_floats,
     gradient::{Decode, Preparation, Unit, clamp, param_norm},
     telemetry::{STREAMS, Seen, Watch},
     tensor::View,
@@ -14,7 +15,7 @@ use crate::{
     lane::Isa,
     run::Sweep,
     tensor::MAX_STATE,
-    tile::{TILE, pieces, tiles},
+    tile::{TILE, part, part_mut, pieces, tiles},
 };
 
 /// Elements of a tile that telemetry looks at: all that it looks at is to stay in the nearest cache. With 2048 a pass took 1
@@ -41,12 +42,12 @@ pub(super) struct Room<const LEN: usize>(Option<[f32; LEN]>);
 impl<const LEN: usize> Room<LEN> {
     /// The first elements of it; what they hold is left over from before.
     pub(super) fn first(&mut self, len: usize) -> &mut [f32] {
-        if len == 0 { &mut [] } else { &mut self.0.get_or_insert([0.0; LEN])[..len] }
+        if len == 0 { &mut [] } else { part_mut(self.0.get_or_insert([0.0; LEN]), &(0..len)) }
     }
 
     /// What was put there.
     fn held(&self, len: usize) -> &[f32] {
-        self.0.as_ref().and_then(|room| room.get(..len)).unwrap_or_default()
+        self.0.as_ref().map_or(&[], |room| part(room, &(0..len)))
     }
 }
 
@@ -144,9 +145,9 @@ impl Work {
         self.preparation.load(view, unit, tile, scratch);
         let Tile { params, half, grads, mut state, changes, old_params, old_momentum } =
             view.tile(&self.preparation, tile, scratch, view.telemetry.is_some());
-        old_params.copy_from_slice(&params[..old_params.len()]);
+        copy_floats(params, old_params);
         if let Some(momentum) = self.momentum.and_then(|slot| state.get(slot)) {
-            old_momentum.copy_from_slice(&momentum[..old_momentum.len()]);
+            copy_floats(momentum, old_momentum);
         }
         let lent = state.each_mut().map(|slice| &mut **slice);
         sweep(&mut [Tensor::tile(params, grads, lent, changes)]);
@@ -159,38 +160,38 @@ impl Work {
         let momentum = self.momentum.and_then(|slot| view.state.get(slot));
         Seen {
             grads: match self.preparation.in_place(view) {
-                Some(grads) => &grads[tile.clone()],
+                Some(grads) => part(grads, tile),
                 None => scratch.grads.held(len),
             },
             scale: self.scale,
             old: scratch.old_params.held(len),
             new: match &view.params {
-                FloatsMut::F32(params) => &params[tile.clone()],
+                FloatsMut::F32(params) => part(params, tile),
                 FloatsMut::Half(..) => scratch.params.held(len),
             },
             changes: scratch.changes.held(len),
             momentum: match momentum {
-                Some(now) => [scratch.old_momentum.held(len), &now[tile.clone()]],
-                None => [&NO_MOMENTUM[..len]; 2],
+                Some(now) => [scratch.old_momentum.held(len), part(now, tile)],
+                None => [part(&NO_MOMENTUM, &(0..len)); 2],
             },
             next: view.read_from(tile.end),
         }
     }
 
     fn flushed<'t, 's>(&self, state: &'t mut [&'s mut [f32]]) -> &'t mut [&'s mut [f32]] {
-        if self.flush { &mut state[..self.long] } else { &mut [] }
+        if self.flush { part_mut(state, &(0..self.long)) } else { &mut [] }
     }
 
     /// What comes after the step: from the parameters in the tensor, or in the scratch where they have 16 bits.
     fn finish(&self, view: &mut View<'_>, tile: &ops::Range<usize>, scratch: &mut Scratch, factor: f32) {
         let (params, half) = match &mut view.params {
-            FloatsMut::F32(params) => (&mut params[tile.clone()], None),
+            FloatsMut::F32(params) => (part_mut(params, tile), None),
             FloatsMut::Half(format, bits) => {
-                (scratch.params.first(tile.len()), Some((*format, &mut bits[tile.clone()])))
+                (scratch.params.first(tile.len()), Some((*format, part_mut(bits, tile))))
             }
         };
         let average = view.average.as_deref_mut().filter(|_| self.average.is_some() || self.overwrite);
-        let average = average.map(|average| &mut average[tile.clone()]);
+        let average = average.map(|average| part_mut(average, tile));
         if factor != 1.0 || self.bounds.is_some() || average.is_some() || view.copy.is_some() {
             self.preparation.backend.run(Finish {
                 factor,
@@ -206,7 +207,7 @@ impl Work {
         if self.zero_grads
             && let Grads::Write(grads) = &mut view.grads
         {
-            grads.zero(tile.clone());
+            grads.zero(tile);
         }
     }
 }
@@ -276,18 +277,18 @@ impl View<'_> {
         let len = tile.len();
         let Scratch { grads, params, changes, old_params, old_momentum } = scratch;
         let (params, half) = match &mut self.params {
-            FloatsMut::F32(params) => (&mut params[tile.clone()], None),
-            FloatsMut::Half(format, bits) => (params.first(len), Some((*format, &mut bits[tile.clone()]))),
+            FloatsMut::F32(params) => (part_mut(params, tile), None),
+            FloatsMut::Half(format, bits) => (params.first(len), Some((*format, part_mut(bits, tile)))),
         };
         let watched = if watched { len } else { 0 };
         Tile {
             params,
             half,
             grads: match self.grads.as_floats() {
-                Floats::F32(grads) if in_place => &grads[tile.clone()],
+                Floats::F32(grads) if in_place => part(grads, tile),
                 _ => grads.first(len),
             },
-            state: self.state.each_mut().map(|slice| slice.get_mut(tile.clone()).unwrap_or_default()),
+            state: self.state.each_mut().map(|slice| part_mut(slice, tile)),
             changes: changes.first(watched),
             old_params: old_params.first(watched),
             old_momentum: old_momentum.first(watched),
@@ -377,7 +378,7 @@ impl Vectorized for Finish<'_, '_> {
                 keep_average(average, params, weight);
             }
             if overwrite {
-                params.copy_from_slice(average);
+                copy_floats(average, params);
             }
         }
         if let Some((format, bits)) = half {
@@ -393,7 +394,7 @@ impl Vectorized for Finish<'_, '_> {
 #[inline(always)]
 fn keep_average(average: &mut [f32], params: &[f32], weight: f32) {
     if weight == 1.0 {
-        return average.copy_from_slice(params);
+        return copy_floats(params, average);
     }
     for (average, p) in average.iter_mut().zip(params) {
         *average += (p - *average) * weight;

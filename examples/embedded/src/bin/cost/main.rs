@@ -11,7 +11,10 @@ mod stack;
 use core::{hint::black_box, mem::take};
 
 use cortex_m::Peripherals;
-use gradstep::{Error, Rule, init_state, step};
+use gradstep::{
+    Average, Error, FloatsMut, Format, NonFinite, Pass, PassTensor, Rule, TelemetrySlot, Workers, init_state,
+    step,
+};
 use gradstep_embedded::{Console, device};
 
 use crate::clock::Clock;
@@ -25,12 +28,23 @@ struct Buffers {
     params: [f32; PARAMS],
     grads: [f32; PARAMS],
     state: [[f32; PARAMS]; SLOTS],
+    average: [f32; PARAMS],
+    copy: [u16; PARAMS],
+}
+
+impl Buffers {
+    const ZERO: Self = Self {
+        params: [0.0; PARAMS],
+        grads: [0.0; PARAMS],
+        state: [[0.0; PARAMS]; SLOTS],
+        average: [0.0; PARAMS],
+        copy: [0; PARAMS],
+    };
 }
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static mut BUFFERS: Buffers =
-        Buffers { params: [0.0; PARAMS], grads: [0.0; PARAMS], state: [[0.0; PARAMS]; SLOTS] };
+    static mut BUFFERS: Buffers = Buffers::ZERO;
     device::run(|debugger| {
         let clock = Peripherals::take().map(|peripherals| Clock::new(peripherals.SYST));
         clock.is_some_and(|clock| measure(BUFFERS, &clock, debugger).is_ok())
@@ -72,6 +86,32 @@ fn take_step(number: u64, n: usize, buffers: &mut Buffers) -> Result<(), Error> 
         if number == 1 {
             init_state(&rule, state)?;
         }
-        step(&rule, number, params, grads, state)
+        if cfg!(pass) {
+            let average = buffers.average.get_mut(..n).unwrap_or_default();
+            let copy = buffers.copy.get_mut(..n).unwrap_or_default();
+            let state = state.iter_mut().map(|slice| &mut **slice);
+            step_in_pass(&rule, number, PassTensor::new(params, grads, state)?.average(average), copy)
+        } else {
+            step(&rule, number, params, grads, state)
+        }
     })
+}
+
+/// In a pass that checks, clips by the global norm, and keeps an average. The compiler does not see which parts these are,
+/// so that all are in the image, as they are where a pass is chosen at run time.
+fn step_in_pass<R: Rule>(
+    rule: &R,
+    number: u64,
+    tensor: PassTensor<'_>,
+    copy: &mut [u16],
+) -> Result<(), Error> {
+    let pass = Pass::new().check(NonFinite::Refuse).clip_global_norm(1.0)?;
+    let pass = black_box(pass.average(Average::exponential(0.99)?));
+    let slot = TelemetrySlot::default();
+    let tensor = if black_box(false) {
+        tensor.rows(2).copy_out(FloatsMut::Half(Format::F16, copy)).telemetry(&slot)
+    } else {
+        tensor
+    };
+    Workers::serial().step_pass(&pass, rule, number, &mut [tensor]).map(|_| ())
 }
