@@ -4,7 +4,7 @@
 use std::{env, fmt::Write, fs};
 
 use gradstep::{AnyRule, Backend, Join, Workers};
-use gradstep_hash::{SCENES, Scene, TABLE, expected, hash};
+use gradstep_hash::{Checkpoint, SCENES, Scene, TABLE, expected, hash, interrupted};
 use rayon::ThreadPoolBuilder;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/portability/hashes.txt");
@@ -25,7 +25,13 @@ fn hash_of(name: &str, scene: &Scene, workers: &Workers<impl Join>) -> u64 {
 /// By the table; where that is about to be written, by the meaning of all backends.
 fn reference(name: &str, scene: &Scene) -> Option<u64> {
     let scalar = Workers::serial().backend(Backend::SCALAR);
-    if writing() { Some(hash_of(name, scene, &scalar)) } else { expected(name, scene) }
+    if writing() { Some(hash_of(name, scene, &scalar)) } else { expected(name, scene.name) }
+}
+
+const CHECKPOINT: &str = "checkpoint";
+
+fn checkpoint(name: &str, workers: &Workers<impl Join>) -> Checkpoint {
+    interrupted(workers, &AnyRule::named(name).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// Fails with all rules and scenes in which these workers come to another hash.
@@ -45,10 +51,16 @@ fn compare(on: &str, workers: &Workers<impl Join>) {
 }
 
 fn table() -> String {
-    let heads: String = SCENES.iter().map(|scene| format!(" {:16}", scene.name)).collect();
+    let heads = SCENES.iter().map(|scene| scene.name).chain([CHECKPOINT]);
+    let heads: String = heads.map(|head| format!(" {head:16}")).collect();
     let head = format!("# {:17}{heads}", "rule");
     let row = |name: &&str| {
-        let hashes = SCENES.iter().filter_map(|scene| reference(name, scene));
+        let file = if writing() {
+            Some(checkpoint(name, &Workers::serial()).file)
+        } else {
+            expected(name, CHECKPOINT)
+        };
+        let hashes = SCENES.iter().filter_map(|scene| reference(name, scene)).chain(file);
         hashes.fold(format!("{name:19}"), |row, hash| format!("{row} {hash:016x}"))
     };
     let rows: Vec<_> = AnyRule::NAMES.iter().map(row).collect();
@@ -69,6 +81,16 @@ fn the_table_is_complete() {
 fn every_backend() {
     for backend in Backend::available() {
         compare(&format!("backend {backend}"), &Workers::serial().backend(backend));
+    }
+}
+
+/// What goes on from a file is the unbroken run, and on every machine it is the same file.
+#[test]
+fn a_checkpoint_is_resumed() {
+    for name in AnyRule::NAMES {
+        let Checkpoint { file, run } = checkpoint(name, &Workers::serial());
+        assert_eq!(Some(run), reference(name, &SCENES[0]), "{name}: the resumed run has other bits");
+        assert!(writing() || Some(file) == expected(name, CHECKPOINT), "{name}: another file: {MEND}");
     }
 }
 

@@ -7,7 +7,7 @@ use gradstep::{Error, FloatsMut, Format, PassTensor, Rule, Tensor};
 use crate::{random::Random, scene::Scene};
 
 /// The tensors' lengths. Registers have 4, 8 or 16 elements: there are tensors of one and of many, each with a rest.
-const LENGTHS: [usize; 4] = [1, 5, 17, LONGEST];
+pub const LENGTHS: [usize; 4] = [1, 5, 17, LONGEST];
 const LONGEST: usize = 67;
 
 /// The most state slices that a tensor can have.
@@ -55,6 +55,20 @@ impl Model {
     ) -> Result<[PassTensor<'_>; LENGTHS.len()], Error> {
         let [a, b, c, d] = self.tensors.each_mut().map(|buffers| buffers.pass_tensor(rule, copies));
         Ok([a?, b?, c?, d?])
+    }
+
+    /// The parameters and their gradients.
+    #[cfg(feature = "checkpoint")]
+    pub fn params(&mut self) -> [(&mut [f32], &[f32]); LENGTHS.len()] {
+        self.tensors
+            .each_mut()
+            .map(|Buffers { len, params, grads, .. }| (&mut params[..*len], &grads[..*len]))
+    }
+
+    /// Room for the state slices of each tensor.
+    #[cfg(feature = "checkpoint")]
+    pub fn state(&mut self) -> impl Iterator<Item = &mut [[f32; LONGEST]; SLOTS]> {
+        self.tensors.iter_mut().map(|buffers| &mut buffers.state)
     }
 
     /// All averages, and all copies in 16 bits.

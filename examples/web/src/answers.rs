@@ -68,7 +68,7 @@ pub fn walk(rule: usize, surface: usize, start: Point, options: [(&str, f64); 3]
 pub fn hash(rule: usize, scene: usize) -> Outcome<Value> {
     let (name, scene) = (name(rule)?, pick(SCENES, scene)?);
     let here = gradstep_hash::hash(&Workers::serial(), &AnyRule::named(name)?, scene)?;
-    let native = expected(name, scene).ok_or("the table has no such hash")?;
+    let native = expected(name, scene.name).ok_or("the table has no such hash")?;
     Ok(json!({ "here": format!("{here:016x}"), "native": format!("{native:016x}") }))
 }
 
