@@ -342,7 +342,32 @@ macro_rules! rule_options {
     (@kind $ty:ty) => { <$ty as $crate::options::NotNumber>::KIND };
 }
 
-pub(crate) use {choices, rule_options};
+/// What is alike in each `impl Rule` of the registry, for a struct that [`rule_options!`] has declared. It also has the loops
+/// compiled once, with the crate, instead of with every program that takes the rule by its type. In firmware they are left to
+/// the program: what is known of a rule is folded into its loop there.
+macro_rules! rule_methods {
+    () => {
+        fn name(&self) -> &'static str {
+            Self::NAME
+        }
+
+        fn prepare(&self) -> $crate::Prepare {
+            self.common.prepare(self.lr)
+        }
+
+        #[cfg(feature = "std")]
+        fn run(&self, step: u64, scalars: &[f32], run: $crate::run::Run<'_>) {
+            self.with_settled_kernel(step, scalars, run);
+        }
+
+        #[cfg(feature = "std")]
+        fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_>) {
+            self.with_measuring_kernel(step, scalars, measuring);
+        }
+    };
+}
+
+pub(crate) use {choices, rule_methods, rule_options};
 
 pub(crate) fn check_number(
     rule: &'static str,

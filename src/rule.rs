@@ -79,8 +79,8 @@ pub trait Rule: Copy + Send + Sync {
         self.with_kernel(step, visitor)
     }
 
-    /// Takes the step. Not for rules to write: [`AnyRule`](crate::AnyRule) alone does, so that the loops of all rules are
-    /// compiled once, with this crate, instead of with every program that chooses among them.
+    /// Takes the step. Not for rules to write: those of this crate do, so that their loops are compiled once, with the crate,
+    /// instead of with every program that has the rule.
     #[doc(hidden)]
     fn run(&self, step: u64, scalars: &[f32], run: Run<'_>) {
         self.with_settled_kernel(step, scalars, run);

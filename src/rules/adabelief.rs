@@ -1,7 +1,7 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
     moments::{Numerator, Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -77,16 +77,10 @@ impl AdaBelief {
 }
 
 impl Rule for AdaBelief {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_var"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,4 +1,8 @@
-use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+};
 
 rule_options! {
     /// Adadelta: the step is the gradient times the ratio of the typical step to the typical gradient.
@@ -61,16 +65,10 @@ impl Adadelta {
 }
 
 impl Rule for Adadelta {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["square_avg", "acc_delta"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {

@@ -1,4 +1,8 @@
-use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+};
 
 rule_options! {
     /// AdaGrad: each coordinate's step shrinks with the sum of its squared gradients.
@@ -82,9 +86,7 @@ impl AdaGrad {
 }
 
 impl Rule for AdaGrad {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["sum"]
@@ -92,10 +94,6 @@ impl Rule for AdaGrad {
 
     fn initial(&self, _slot: usize) -> f32 {
         self.initial_accumulator_value as f32
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,7 +1,7 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
     moments::{Moments, Root, correction},
-    options::{choices, rule_options},
+    options::{choices, rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -132,19 +132,13 @@ impl Adam {
 }
 
 impl Rule for Adam {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         match self.amsgrad {
             AmsGrad::Off => &["exp_avg", "exp_avg_sq"],
             AmsGrad::Raw | AmsGrad::Corrected => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
         }
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

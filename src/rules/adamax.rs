@@ -1,7 +1,7 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule,
     moments::correction,
-    options::{choices, rule_options},
+    options::{choices, rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -88,16 +88,10 @@ impl Adamax {
 }
 
 impl Rule for Adamax {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_inf"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,7 +1,7 @@
 use crate::{
-    AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Rule,
     moments::{Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -82,16 +82,10 @@ impl Adan {
 }
 
 impl Rule for Adan {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_diff", "exp_avg_sq", "prev_grad"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

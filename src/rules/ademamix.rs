@@ -1,8 +1,8 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
     math::{ln, powf},
     moments::{Moments, Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -109,16 +109,10 @@ impl AdEmaMix {
 }
 
 impl Rule for AdEmaMix {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_slow", "exp_avg_sq"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

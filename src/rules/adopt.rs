@@ -1,5 +1,8 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, math::sqrt, options::rule_options, prepare::Common,
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    math::sqrt,
+    options::{rule_methods, rule_options},
+    prepare::Common,
 };
 
 rule_options! {
@@ -77,16 +80,10 @@ impl Adopt {
 }
 
 impl Rule for Adopt {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

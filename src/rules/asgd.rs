@@ -1,5 +1,8 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, math::powf, options::rule_options, prepare::Common,
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    math::powf,
+    options::{rule_methods, rule_options},
+    prepare::Common,
 };
 
 rule_options! {
@@ -58,16 +61,10 @@ impl Asgd {
 }
 
 impl Rule for Asgd {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["ax"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,6 +1,10 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, Term, math::sqrt, moments::step_size,
-    options::rule_options, prepare::Common, whole::scalar,
+    Change, Kernel, KernelVisitor, Lane, Rule, Scope, Sum, Term,
+    math::sqrt,
+    moments::step_size,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+    whole::scalar,
 };
 
 rule_options! {
@@ -86,9 +90,7 @@ impl DAdaptAdam {
 }
 
 impl Rule for DAdaptAdam {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq", "grad_sum", "d", "numerator", "rate"]
@@ -100,10 +102,6 @@ impl Rule for DAdaptAdam {
 
     fn initial(&self, slot: usize) -> f32 {
         if slot == 3 { self.d0 as f32 } else { 0.0 }
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

@@ -1,7 +1,7 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum,
+    Change, Kernel, KernelVisitor, Lane, Rule, Scope, Sum,
     math::sqrt,
-    options::{choices, rule_options},
+    options::{choices, rule_methods, rule_options},
     prepare::Common,
     whole::scalar,
 };
@@ -100,9 +100,7 @@ impl DoG {
 }
 
 impl Rule for DoG {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["x0", "max_dist", "grad_sq_sum"]
@@ -110,10 +108,6 @@ impl Rule for DoG {
 
     fn scalars(&self) -> usize {
         2
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

@@ -1,6 +1,9 @@
 use super::dog::{Along, Distance};
 use crate::{
-    KernelVisitor, Prepare, Rule, Scope, Sum, math::sqrt, options::rule_options, prepare::Common,
+    KernelVisitor, Rule, Scope, Sum,
+    math::sqrt,
+    options::{rule_methods, rule_options},
+    prepare::Common,
     whole::scalar,
 };
 
@@ -55,9 +58,7 @@ impl DoWG {
 }
 
 impl Rule for DoWG {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["x0", "max_sq_dist", "weighted_sq_sum"]
@@ -65,10 +66,6 @@ impl Rule for DoWG {
 
     fn scalars(&self) -> usize {
         2
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

@@ -1,4 +1,8 @@
-use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+};
 
 rule_options! {
     /// FTRL-Proximal: follow the regularised leader. Parameters are computed anew from all gradients so far, and with L1 many
@@ -72,9 +76,7 @@ impl Ftrl {
 }
 
 impl Rule for Ftrl {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["accumulator", "linear"]
@@ -82,10 +84,6 @@ impl Rule for Ftrl {
 
     fn initial(&self, slot: usize) -> f32 {
         if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {

@@ -1,7 +1,7 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Sum,
     moments::{Moments, Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
     whole::{scalar, trust_ratio},
 };
@@ -88,9 +88,7 @@ impl Lamb {
 }
 
 impl Rule for Lamb {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq", "trust_ratio"]
@@ -98,10 +96,6 @@ impl Rule for Lamb {
 
     fn scalars(&self) -> usize {
         1
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

@@ -1,6 +1,6 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum, Velocity,
-    options::rule_options,
+    Change, Kernel, KernelVisitor, Lane, Rule, Sum, Velocity,
+    options::{rule_methods, rule_options},
     prepare::Common,
     velocity::Coefficients,
     whole::{scalar, trust_ratio},
@@ -67,9 +67,7 @@ impl Lars {
 }
 
 impl Rule for Lars {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["momentum_buffer", "trust_ratio"]
@@ -77,10 +75,6 @@ impl Rule for Lars {
 
     fn scalars(&self) -> usize {
         1
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

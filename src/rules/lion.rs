@@ -1,6 +1,6 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
-    options::{choices, rule_options},
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    options::{choices, rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -80,16 +80,10 @@ impl Lion {
 }
 
 impl Rule for Lion {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {

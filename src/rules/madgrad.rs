@@ -1,5 +1,8 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, math::sqrt, options::rule_options, prepare::Common,
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    math::sqrt,
+    options::{rule_methods, rule_options},
+    prepare::Common,
 };
 
 rule_options! {
@@ -65,16 +68,10 @@ impl Madgrad {
 }
 
 impl Rule for Madgrad {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["grad_sum_sq", "s", "x0"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

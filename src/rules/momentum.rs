@@ -1,6 +1,8 @@
 use crate::{
-    Change, Decay, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity, options::rule_options,
-    prepare::Common, velocity::Coefficients,
+    Change, Decay, Kernel, KernelVisitor, Lane, Rule, Velocity,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+    velocity::Coefficients,
 };
 
 rule_options! {
@@ -120,16 +122,10 @@ impl Momentum {
 }
 
 impl Rule for Momentum {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["momentum_buffer"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,8 +1,8 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
     math::{powf, powi},
     moments::{Ahead, Moments, Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -121,16 +121,10 @@ impl NAdam {
 }
 
 impl Rule for NAdam {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,7 +1,7 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum,
+    Change, Kernel, KernelVisitor, Lane, Rule, Sum,
     math::sqrt,
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
     whole::{Gradient, scalar},
 };
@@ -50,9 +50,7 @@ impl Ngd {
 }
 
 impl Rule for Ngd {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["grad_norm"]
@@ -60,10 +58,6 @@ impl Rule for Ngd {
 
     fn scalars(&self) -> usize {
         1
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

@@ -1,7 +1,7 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Sum,
+    Change, Kernel, KernelVisitor, Lane, Rule, Sum,
     math::sqrt,
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
     whole::{Gradient, scalar},
 };
@@ -71,9 +71,7 @@ impl NovoGrad {
 }
 
 impl Rule for NovoGrad {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq"]
@@ -81,10 +79,6 @@ impl Rule for NovoGrad {
 
     fn scalars(&self) -> usize {
         1
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

@@ -1,6 +1,10 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Scope, Sum, Term, math::sqrt, moments::step_size,
-    options::rule_options, prepare::Common, whole::scalar,
+    Change, Kernel, KernelVisitor, Lane, Rule, Scope, Sum, Term,
+    math::sqrt,
+    moments::step_size,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+    whole::scalar,
 };
 
 rule_options! {
@@ -100,9 +104,7 @@ impl Prodigy {
 }
 
 impl Rule for Prodigy {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq", "grad_sum", "x0", "d", "numerator", "rate"]
@@ -114,10 +116,6 @@ impl Rule for Prodigy {
 
     fn initial(&self, slot: usize) -> f32 {
         if slot == 4 { self.d0 as f32 } else { 0.0 }
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn sums(&self) -> &'static [Sum] {

@@ -1,7 +1,7 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule,
     moments::{Moments, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -61,16 +61,10 @@ impl QhAdam {
 }
 
 impl Rule for QhAdam {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,4 +1,8 @@
-use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+};
 
 rule_options! {
     /// Quasi-hyperbolic momentum: a step between the plain gradient and an average of gradients.
@@ -49,16 +53,10 @@ impl Qhm {
 }
 
 impl Rule for Qhm {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["momentum_buffer"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {

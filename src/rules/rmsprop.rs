@@ -1,7 +1,7 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule, Velocity,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Velocity,
     moments::{Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
     velocity::Coefficients,
 };
@@ -128,9 +128,7 @@ impl RmsProp {
 }
 
 impl Rule for RmsProp {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         match (self.momentum > 0.0, self.centered) {
@@ -143,10 +141,6 @@ impl Rule for RmsProp {
 
     fn initial(&self, slot: usize) -> f32 {
         if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,4 +1,8 @@
-use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+};
 
 rule_options! {
     /// Rprop: a step size for each parameter, which grows while the gradient keeps its sign and shrinks when it turns.
@@ -86,9 +90,7 @@ impl Rprop {
 }
 
 impl Rule for Rprop {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["prev", "step_size"]
@@ -96,10 +98,6 @@ impl Rule for Rprop {
 
     fn initial(&self, slot: usize) -> f32 {
         if slot == 1 { self.lr as f32 } else { 0.0 }
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {

@@ -1,7 +1,7 @@
 use crate::{
-    AdamEps, Change, Error, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    AdamEps, Change, Error, Kernel, KernelVisitor, Lane, Rule,
     moments::{Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
     schedule_free::{Path, Weights, to_eval, to_train},
 };
@@ -120,9 +120,7 @@ impl ScheduleFreeAdamW {
 }
 
 impl Rule for ScheduleFreeAdamW {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["z", "exp_avg_sq", "weight_sum", "lr_max"]
@@ -130,10 +128,6 @@ impl Rule for ScheduleFreeAdamW {
 
     fn scalars(&self) -> usize {
         2
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn settle(&self, step: u64, _: &[f64], scalars: &mut [f32]) {

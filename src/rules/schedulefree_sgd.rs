@@ -1,6 +1,6 @@
 use crate::{
-    Change, Error, Kernel, KernelVisitor, Lane, Prepare, Rule,
-    options::rule_options,
+    Change, Error, Kernel, KernelVisitor, Lane, Rule,
+    options::{rule_methods, rule_options},
     prepare::Common,
     schedule_free::{Path, Weights, to_eval, to_train},
 };
@@ -95,9 +95,7 @@ impl ScheduleFreeSgd {
 }
 
 impl Rule for ScheduleFreeSgd {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["z", "weight_sum", "lr_max"]
@@ -105,10 +103,6 @@ impl Rule for ScheduleFreeSgd {
 
     fn scalars(&self) -> usize {
         2
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn settle(&self, step: u64, _: &[f64], scalars: &mut [f32]) {

@@ -1,4 +1,8 @@
-use crate::{Change, Kernel, KernelVisitor, Lane, Prepare, Rule, options::rule_options, prepare::Common};
+use crate::{
+    Change, Kernel, KernelVisitor, Lane, Rule,
+    options::{rule_methods, rule_options},
+    prepare::Common,
+};
 
 rule_options! {
     /// signSGD: a step of the same length for every parameter, against the sign of its gradient.
@@ -42,16 +46,10 @@ impl SignSgd {
 }
 
 impl Rule for SignSgd {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &[]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {

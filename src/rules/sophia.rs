@@ -1,7 +1,7 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule,
     moments::correction,
-    options::{choices, rule_options},
+    options::{choices, rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -100,16 +100,10 @@ impl Sophia {
 }
 
 impl Rule for Sophia {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "hessian"]
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,7 +1,7 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Prepare, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
     moments::{Root, correction},
-    options::rule_options,
+    options::{rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -69,9 +69,7 @@ impl Yogi {
 }
 
 impl Rule for Yogi {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
+    rule_methods!();
 
     fn state(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq"]
@@ -79,10 +77,6 @@ impl Rule for Yogi {
 
     fn initial(&self, _: usize) -> f32 {
         self.initial_accumulator_value as f32
-    }
-
-    fn prepare(&self) -> Prepare {
-        self.common.prepare(self.lr)
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
