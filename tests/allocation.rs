@@ -23,7 +23,7 @@ fn allocations(work: impl FnOnce()) -> usize {
     region.change().allocations
 }
 
-const STEPS: u64 = 200;
+const STEPS: u64 = 100;
 
 #[test]
 fn a_step_allocates_nothing() {
@@ -33,7 +33,7 @@ fn a_step_allocates_nothing() {
     let mut random = Random(1);
     for name in AnyRule::NAMES {
         let rule = AnyRule::named(name).unwrap();
-        let shapes = [300_000, 3, 0, 40_000, 64, 64, 64];
+        let shapes = [60_000, 3, 0, 20_000, 64, 64, 64];
         let mut model: Vec<_> = shapes.iter().map(|&len| Buffers::random(&rule, len, &mut random)).collect();
         model[0].grads[0] = 2.0;
         pool.install(|| {
