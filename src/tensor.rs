@@ -6,7 +6,7 @@ use crate::{
     Error, Rule,
     error::Name,
     run::{Sweep, Tagged},
-    tile::{Buffer, part, part_mut, tiles},
+    tile::{Buffer, part, part_if_any, part_mut, tiles},
     whole::{MAX_SCALARS, Whole},
 };
 #[cfg(feature = "std")]
@@ -213,7 +213,7 @@ impl<'a> Tensor<'a> {
     /// Some of its elements.
     fn part(&mut self, range: ops::Range<usize>) -> Tensor<'_> {
         let Slices { params, grads, state, .. } = &mut self.slices;
-        let state = state.each_mut().map(|slice| part_mut(slice, &range));
+        let state = state.each_mut().map(|slice| part_if_any(slice, &range));
         Tensor::tile(part_mut(params, &range), part(grads, &range), state, &mut [])
     }
 

@@ -15,7 +15,7 @@ use crate::{
     lane::Isa,
     run::Sweep,
     tensor::MAX_STATE,
-    tile::{TILE, part, part_mut, pieces, tiles},
+    tile::{TILE, part, part_if_any, part_mut, pieces, tiles},
 };
 
 /// Elements of a tile that telemetry looks at: all that it looks at is to stay in the nearest cache. With 2048 a pass took 1
@@ -288,7 +288,7 @@ impl View<'_> {
                 Floats::F32(grads) if in_place => part(grads, tile),
                 _ => grads.first(len),
             },
-            state: self.state.each_mut().map(|slice| part_mut(slice, tile)),
+            state: self.state.each_mut().map(|slice| part_if_any(slice, tile)),
             changes: changes.first(watched),
             old_params: old_params.first(watched),
             old_momentum: old_momentum.first(watched),
