@@ -55,6 +55,7 @@ struct Buffers {
     exp_avg: Vec<f32>,
     exp_avg_sq: Vec<f32>,
     average: Vec<f32>,
+    averaged: u64,
     copy: Vec<u16>,
 }
 
@@ -67,6 +68,7 @@ impl Buffers {
             exp_avg: vec![0.01; len],
             exp_avg_sq: vec![0.01; len],
             average: (0..len).map(wave).collect(),
+            averaged: 9,
             copy: vec![0; len],
         }
     }
@@ -90,7 +92,7 @@ impl Buffers {
     fn with_average(&mut self) -> PassTensor<'_> {
         let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
         let tensor = PassTensor::new(&mut self.params[..], &mut self.grads[..], state);
-        tensor.expect("two state slices").average(&mut self.average)
+        tensor.expect("two state slices").average(&mut self.average, &mut self.averaged)
     }
 }
 
@@ -99,7 +101,7 @@ fn rule() -> AnyRule {
 }
 
 fn step<J: Join>(workers: &Workers<J>, pass: &Pass, tensor: PassTensor<'_>) {
-    workers.step_pass(pass, &rule(), 10, &mut [tensor]).expect("valid slices");
+    let _ = workers.step_pass(pass, &rule(), 10, &mut [tensor]).expect("valid slices");
 }
 
 /// Unscaling, check, clipping by the global norm, the step, zeroed gradients and a bf16 copy.

@@ -49,8 +49,8 @@ fn parallel_against_serial() {
         let mut model = Model::new(&rule(), &[elements]);
         let tensors = RefCell::new(model.tensors());
         let pair = pair(
-            || Workers::rayon().step_model(&rule(), 1, &mut tensors.borrow_mut()).expect("valid slices"),
-            || Workers::serial().step_model(&rule(), 1, &mut tensors.borrow_mut()).expect("valid slices"),
+            || Workers::rayon().step_model(&rule(), 2, &mut tensors.borrow_mut()).expect("valid slices"),
+            || Workers::serial().step_model(&rule(), 2, &mut tensors.borrow_mut()).expect("valid slices"),
         );
         report(&format!("parallel / serial, one tensor of {elements}"), pair);
     }

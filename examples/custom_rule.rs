@@ -16,7 +16,7 @@
 
 use std::{error::Error, iter::zip};
 
-use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Rule, Workers, init_state};
+use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot, Workers, init_state};
 
 /// The rule.
 #[derive(Clone, Copy)]
@@ -30,9 +30,9 @@ impl Rule for Signum {
         "signum"
     }
 
-    /// One name for each slice of state. A slice starts at 0; override `Rule::initial` to start elsewhere.
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg"]
+    /// One slot for each slice of state, and what its numbers mean. A slice starts from zeros unless its slot says otherwise.
+    fn slots(&self) -> &'static [Slot] {
+        const { &[Slot::full("exp_avg", Role::Momentum)] }
     }
 
     /// Called once a step, so whatever is the same for all elements is computed here. A power of beta or a bias
@@ -50,7 +50,7 @@ struct Signed {
     rest: f32,
 }
 
-/// The 1 is the number of state slices, and must be the number of names above.
+/// The 1 is the number of state slices, and must be the number of slots above.
 impl Kernel<1> for Signed {
     /// From an element's parameter, gradient and state to what is taken off the parameter, and to the new state.
     /// `lerp` is a moving average that stays accurate where beta is near 1.
@@ -77,7 +77,7 @@ impl Run {
     /// All steps on one backend, on the calling thread or on all threads.
     fn on(backend: Backend, threads: Threads, target: &[f32]) -> Result<Self, gradstep::Error> {
         let (mut params, mut grads, mut exp_avg) = (vec![0.0; LEN], vec![0.0; LEN], vec![0.0; LEN]);
-        init_state(&RULE, &mut [&mut exp_avg])?;
+        init_state(&RULE, &params, &mut [&mut exp_avg])?;
         let workers = Workers::rayon().backend(backend);
         for step in 1..=STEPS {
             for (g, (p, t)) in zip(&mut grads, zip(&params, target)) {

@@ -11,7 +11,7 @@ use crate::{
 /// - `from` is the rule so far, with the `lr` of the next step.
 /// - `to` has the wanted convention, as a preset has it.
 /// - `step` is the number of the next step.
-/// - `state` has one slice for each name in [`from.state()`](Rule::state), in that order.
+/// - `state` has one slice for each of [`from.slots()`](Rule::slots), in that order.
 ///
 /// The rule that comes back is `to` with the numbers that make its next step that of `from`:
 ///
@@ -146,7 +146,7 @@ struct Factor {
 }
 
 fn convert_velocity<R: Rule + Options>(from: &R, to: &mut R, step: u64) -> Result<Option<Factor>, Error> {
-    let slot = from.state().iter().position(|name| *name == "momentum_buffer");
+    let slot = from.slots().iter().position(|slot| slot.name == "momentum_buffer");
     let (Some(slot), Some(old), Some(new)) = (slot, Heavy::of(from), Heavy::of(to)) else {
         return Ok(None); // RMSProp without momentum has the option and no velocity.
     };
@@ -257,7 +257,7 @@ fn convert_decay<R: Rule + Options>(from: &R, to: &mut R) -> Result<(), Error> {
 }
 
 /// The step is `lr` times the gradient, so that what is added to one is added to the other.
-fn is_linear(rule: &impl Options) -> bool {
+fn is_linear(rule: &(impl Rule + Options)) -> bool {
     rule.kind() == "sgd" && rule.get("cautious") == Some(Value::Flag(false))
 }
 

@@ -2,7 +2,11 @@
 
 use core::fmt::{self, Write as _};
 
-use crate::options::{Domain, Kind};
+use crate::{
+    Slot,
+    options::{Domain, Kind},
+    rule::StateKind,
+};
 
 /// Why a request was refused. Nothing was changed: no parameter, no state, no option.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,8 +43,8 @@ pub enum Error {
     StateCount {
         /// The rule's name.
         rule: &'static str,
-        /// The names of the slices it needs, in order.
-        expected: &'static [&'static str],
+        /// The slots that it has, in order.
+        expected: &'static [Slot],
         /// How many were given.
         found: usize,
     },
@@ -52,6 +56,11 @@ pub enum Error {
         named: usize,
         /// How many its kernel takes.
         taken: usize,
+    },
+    /// A rule of the caller's own names a slot about the whole tensor before one with an element for each parameter.
+    SlotOrder {
+        /// The rule's name.
+        rule: &'static str,
     },
     /// The rows that were told do not divide a tensor evenly.
     Rows {
@@ -145,10 +154,15 @@ pub enum Error {
     },
     /// The optimizer has no parameter of this name, or none with this number.
     UnknownParam {
-        /// The name, or `"#3"` for a number that another optimizer gave out.
+        /// The name, or `"#3"` for a number.
         name: Name,
     },
-    /// The optimizer has no group with this number.
+    /// The number of a parameter that was registered with another optimizer.
+    OtherOptimizer {
+        /// Its place there.
+        param: usize,
+    },
+    /// The optimizer has no group with this number, or another optimizer gave it out.
     UnknownGroup {
         /// The number.
         group: usize,
@@ -165,12 +179,36 @@ pub enum Error {
         /// The number of its elements.
         len: usize,
     },
-    /// A rule with other state, or with state of other lengths, cannot take the place of a group's rule.
+    /// A rule with other state, or to which the numbers in the state mean something else, cannot take the place of a group's rule.
     OtherState {
-        /// The names of the state slices that the group has.
-        present: &'static [&'static str],
-        /// Those that the new rule needs.
-        needed: &'static [&'static str],
+        /// What made the state that the group has.
+        present: StateKind,
+        /// What the new rule needs.
+        needed: StateKind,
+    },
+    /// Saved state was made by another rule, or under another convention.
+    OtherSaved {
+        /// The parameter's name.
+        param: Name,
+        /// What made it, as it was given.
+        found: Name,
+        /// What the parameter's rule needs.
+        needed: StateKind,
+    },
+    /// Before the first step of a tensor its state is not what the rule starts from.
+    FirstState {
+        /// The tensor, as in [`TensorLength`](Self::TensorLength), where there are several.
+        tensor: Option<Name>,
+        /// The rule's name.
+        rule: &'static str,
+        /// The name of the state slice.
+        slice: &'static str,
+        /// The first element that differs.
+        element: usize,
+        /// What it must be.
+        expected: f32,
+        /// What it is.
+        found: f32,
     },
     /// A run cannot go on under a rule of another kind.
     OtherRule {
@@ -194,8 +232,8 @@ pub enum Error {
         param: Name,
         /// The name of the slice.
         slice: Name,
-        /// The names of the slices that the rule has.
-        expected: &'static [&'static str],
+        /// The slots that the rule has.
+        expected: &'static [Slot],
     },
     /// No rule is registered under this name.
     UnknownRule {
@@ -230,6 +268,9 @@ impl Error {
             Self::Length { slice, expected, found } => {
                 Self::TensorLength { tensor: name(), slice, expected, found }
             }
+            Self::FirstState { tensor: None, rule, slice, element, expected, found } => {
+                Self::FirstState { tensor: Some(name()), rule, slice, element, expected, found }
+            }
             other => other,
         }
     }
@@ -254,8 +295,14 @@ impl fmt::Display for Error {
             }
             Self::StateCount { rule, expected, found } => {
                 write!(f, "{rule} needs {} state slices (", expected.len())?;
-                list(f, expected)?;
+                list_slots(f, expected)?;
                 write!(f, ") and was given {found}")
+            }
+            Self::SlotOrder { rule } => {
+                write!(
+                    f,
+                    "{rule}: slots with an element for each parameter come before those about the whole tensor"
+                )
             }
             Self::KernelState { rule, named, taken } => {
                 write!(f, "{rule} names {named} state slices, but its kernel takes {taken}")
@@ -286,17 +333,35 @@ impl fmt::Display for Error {
             }
             Self::DuplicateName { name } => write!(f, "there is a parameter {name} already"),
             Self::UnknownParam { name } => write!(f, "the optimizer has no parameter {name}"),
+            Self::OtherOptimizer { param } => {
+                write!(f, "parameter #{param} was registered with another optimizer")
+            }
             Self::UnknownGroup { group } => write!(f, "the optimizer has no group {group}"),
             Self::PassedTwice { name } => write!(f, "parameter {name} was passed twice in one step"),
             Self::NoMemory { name, len } => {
                 write!(f, "there is no memory for the state of parameter {name}, which has {len} elements")
             }
             Self::OtherState { present, needed } => {
-                f.write_str("the group's state is (")?;
-                list(f, present)?;
-                f.write_str(") and the rule needs (")?;
-                list(f, needed)?;
-                f.write_str(if present == needed { "), in other lengths" } else { ")" })
+                write!(f, "the group's state was made by {present} (")?;
+                list_slots(f, present.slots)?;
+                write!(f, ") and the rule needs that of {needed} (")?;
+                list_slots(f, needed.slots)?;
+                f.write_str(")")?;
+                see_convert(f, present.rule == needed.rule)
+            }
+            Self::OtherSaved { param, found, needed } => {
+                write!(f, "parameter {param}: the saved state was made by {found}, and {needed} is needed")?;
+                see_convert(f, found.as_str().split('/').next() == Some(needed.rule))
+            }
+            Self::FirstState { tensor, rule, slice, element, expected, found } => {
+                if let Some(tensor) = tensor {
+                    write!(f, "tensor {tensor}: ")?;
+                }
+                write!(
+                    f,
+                    "before its first step, element {element} of {slice} must be {expected} for {rule}, and is {found}; \
+                     init_state writes the state that a rule starts from"
+                )
             }
             Self::OtherRule { from, to } => write!(f, "a run under {from} cannot be carried over to {to}"),
             Self::Inconvertible { rule, option, reason } => {
@@ -304,7 +369,7 @@ impl fmt::Display for Error {
             }
             Self::SavedState { param, slice, expected } => {
                 write!(f, "parameter {param}: {slice} is missing or superfluous, the state is (")?;
-                list(f, expected)?;
+                list_slots(f, expected)?;
                 f.write_str(")")
             }
             Self::UnknownRule { name } => {
@@ -324,8 +389,20 @@ impl fmt::Display for Error {
     }
 }
 
+fn see_convert(f: &mut fmt::Formatter<'_>, one_rule: bool) -> fmt::Result {
+    if one_rule { f.write_str("; `convert` carries a run over to another convention") } else { Ok(()) }
+}
+
 pub(crate) fn list(f: &mut fmt::Formatter<'_>, words: &[&str]) -> fmt::Result {
-    for (i, word) in words.iter().enumerate() {
+    list_words(f, words.iter().copied())
+}
+
+fn list_slots(f: &mut fmt::Formatter<'_>, slots: &[Slot]) -> fmt::Result {
+    list_words(f, slots.iter().map(|slot| slot.name))
+}
+
+fn list_words<'w>(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = &'w str>) -> fmt::Result {
+    for (i, word) in words.enumerate() {
         let separator = if i == 0 { "" } else { ", " };
         write!(f, "{separator}{word}")?;
     }

@@ -73,6 +73,7 @@ pub mod schedule;
 mod schedule_free;
 #[cfg(feature = "std")]
 mod share;
+mod slot;
 mod step;
 mod sweep;
 mod tensor;
@@ -83,7 +84,9 @@ mod whole;
 mod workers;
 
 #[cfg(feature = "alloc")]
-pub use optimizer::{GroupId, Optimizer, Param, ParamId, PassParam, Report, SavedParam};
+pub use optimizer::{GroupId, Optimizer, Param, ParamId, PassParam, Report, Saved, SavedParam};
+#[cfg(feature = "alloc")]
+pub use step::new_state;
 pub use {
     backend::Backend,
     convert::convert,
@@ -99,9 +102,10 @@ pub use {
         TelemetrySlot,
     },
     prepare::{Decay, L1, Mixed, Prepare, Shrink},
-    rule::{Change, Kernel, KernelVisitor, Rule},
+    rule::{Change, Kernel, KernelVisitor, Rule, StateKind},
     rules::*,
     scaler::LossScaler,
+    slot::{Extent, Initial, Role, Slot, full_slots},
     step::{init_state, step},
     tensor::Tensor,
     velocity::Velocity,

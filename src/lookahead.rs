@@ -3,7 +3,7 @@
 use core::slice;
 
 use crate::{
-    Change, Domain, Error, Join, Kernel, Lane, Tensor, Workers,
+    Change, Domain, Error, Initial, Join, Kernel, Lane, Role, Slot, Tensor, Workers,
     backend::Vectorized,
     lane::Isa,
     options::check_number,
@@ -65,7 +65,9 @@ impl Default for Lookahead {
 
 const NAME: &str = "lookahead";
 
-const LAYOUT: Layout = Layout::slices(NAME, &["slow"]);
+const LAYOUT: Layout = Layout { rule: NAME, slots: &[SLOW] };
+
+const SLOW: Slot = Slot::full("slow", Role::Point).starting_as(Initial::Param);
 
 impl Lookahead {
     /// Every how many steps the slow weights move.

@@ -5,15 +5,20 @@ use core::ops::Range;
 
 use wide::{bytemuck, f32x16};
 
+mod ids;
 mod pass;
+mod together;
 
+use ids::Owner;
+pub use ids::{GroupId, ParamId};
 pub use pass::PassParam;
 
 use crate::{
-    AnyRule, Error, Join, Options, PassTensor, Rule, Tensor, Value, Workers,
+    AnyRule, Error, Initial, Join, Options, PassTensor, Rule, Slot, StateKind, Tensor, Value, Workers,
     error::Name,
     pass::Outcome,
-    run::{Program, Tagged, check_rule},
+    run::{Program, Shared, Tagged, check_rule},
+    slot::has_only_full,
     tensor::Tag,
 };
 
@@ -52,7 +57,10 @@ const LINE: usize = size_of::<Line>() / size_of::<f32>();
 /// ```
 #[derive(Debug)]
 pub struct Optimizer<R = AnyRule> {
+    owner: Owner,
     groups: Vec<R>,
+    /// What the parameters of each group share.
+    shared: Vec<Shared>,
     entries: Vec<Entry>,
     by_name: BTreeMap<String, ParamId>,
     /// The state of all parameters, in the order of their registration.
@@ -70,17 +78,15 @@ struct Entry {
     len: usize,
     /// Where its state is in the arena, in lines: one slice after the other, each from a line of its own.
     lines: Range<usize>,
-    /// How many of the slices, the last ones, have one element.
-    scalars: usize,
+    slots: &'static [Slot],
     step: u64,
 }
 
 impl Entry {
     fn new<R: Rule>(name: &str, group: GroupId, len: usize, start: usize, rule: &R) -> Self {
-        let scalars = rule.scalars();
-        let slices = rule.state().len().saturating_sub(scalars);
-        let end = start + slices * lines(len) + scalars;
-        Self { name: name.to_owned(), group: group.0, len, lines: start..end, scalars, step: 0 }
+        let slots = rule.slots();
+        let end = start + slots.iter().map(|slot| lines(slot.len(len))).sum::<usize>();
+        Self { name: name.to_owned(), group: group.place, len, lines: start..end, slots, step: 0 }
     }
 
     /// The number of the step that it takes next. A loaded counter may be at its end, and stays there.
@@ -88,19 +94,14 @@ impl Entry {
         self.step.saturating_add(1)
     }
 
+    /// Where its state is in the arena, in elements.
+    fn elements(&self) -> Range<usize> {
+        self.lines.start * LINE..self.lines.end * LINE
+    }
+
     /// For the tensor at this place in the list of a step.
     fn tag(&self, place: usize) -> Tag {
-        Tag { group: self.group, step: self.next_step(), place }
-    }
-
-    /// The distance from one state slice to the next, in elements.
-    fn stride(&self) -> usize {
-        lines(self.len) * LINE
-    }
-
-    /// Where the scalars begin in its part of the arena.
-    fn long(&self) -> usize {
-        (self.lines.len() - self.scalars) * LINE
+        Tag { group: self.group, step: self.next_step(), place, fresh: self.step == 0 }
     }
 
     /// Its part of the arena, off what is left of it from element `at` on.
@@ -112,18 +113,28 @@ impl Entry {
     }
 
     /// Its state slices within `block`, which is its part of the arena.
-    fn slices<'a>(&self, block: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
-        let len = self.len;
-        let (long, scalars) = block.split_at(self.long());
-        let long = long.chunks(self.stride()).map(move |slice| &slice[..len]);
-        long.chain(scalars.chunks(LINE).map(|slice| &slice[..1]))
+    fn slices<'a>(&self, mut block: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
+        let lens = self.slots.iter().map({
+            let len = self.len;
+            move |slot| slot.len(len)
+        });
+        lens.map(move |len| {
+            let (slice, rest) = block.split_at(lines(len) * LINE);
+            block = rest;
+            &slice[..len]
+        })
     }
 
-    fn slices_mut<'a>(&self, block: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
-        let len = self.len;
-        let (long, scalars) = block.split_at_mut(self.long());
-        let long = long.chunks_mut(self.stride()).map(move |slice| &mut slice[..len]);
-        long.chain(scalars.chunks_mut(LINE).map(|slice| &mut slice[..1]))
+    fn slices_mut<'a>(&self, mut block: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
+        let lens = self.slots.iter().map({
+            let len = self.len;
+            move |slot| slot.len(len)
+        });
+        lens.map(move |len| {
+            let (slice, rest) = core::mem::take(&mut block).split_at_mut(lines(len) * LINE);
+            block = rest;
+            &mut slice[..len]
+        })
     }
 }
 
@@ -132,13 +143,8 @@ fn lines(len: usize) -> usize {
     len.div_ceil(LINE).max(1)
 }
 
-/// The number of a registered parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ParamId(usize);
-
-/// The number of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupId(usize);
+/// No slice has more elements: it would have more bytes than an allocation can.
+const LONGEST: usize = isize::MAX as usize / size_of::<f32>();
 
 /// A registered parameter in one step.
 #[derive(Debug)]
@@ -167,10 +173,24 @@ pub struct Report {
 pub struct SavedParam<'a, I> {
     /// The parameter's name.
     pub name: &'a str,
+    /// What made the state: written out it says what [`Saved::made_by`] has to say.
+    pub made_by: StateKind,
     /// The number of steps that it has taken.
     pub step: u64,
     /// Its state slices under their names.
     pub state: I,
+}
+
+/// The state of one parameter, to be [loaded](Optimizer::load).
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a> {
+    /// Which rule made it, under which convention: [`SavedParam::made_by`], written out. For state from elsewhere, what its
+    /// numbers mean: `"momentum/lr-inside-negative"`.
+    pub made_by: &'a str,
+    /// The number of steps that the parameter has taken.
+    pub step: u64,
+    /// Its state slices under their names.
+    pub state: &'a [(&'a str, &'a [f32])],
 }
 
 impl<R: Rule> Optimizer<R> {
@@ -181,7 +201,9 @@ impl<R: Rule> Optimizer<R> {
     pub fn new(rule: R) -> Result<Self, Error> {
         check_rule(&rule, 1)?;
         Ok(Self {
+            owner: Owner::new(),
             groups: Vec::from([rule]),
+            shared: Vec::from([Shared::default()]),
             entries: Vec::new(),
             by_name: BTreeMap::new(),
             arena: Vec::new(),
@@ -192,7 +214,7 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// The group that [`new`](Self::new) made.
-    pub const FIRST_GROUP: GroupId = GroupId(0);
+    pub const FIRST_GROUP: GroupId = GroupId::FIRST;
 
     /// Adds a group with a rule of its own.
     ///
@@ -201,7 +223,8 @@ impl<R: Rule> Optimizer<R> {
     pub fn add_group(&mut self, rule: R) -> Result<GroupId, Error> {
         check_rule(&rule, 1)?;
         self.groups.push(rule);
-        Ok(GroupId(self.groups.len() - 1))
+        self.shared.push(Shared::default());
+        Ok(GroupId { owner: self.owner, place: self.groups.len() - 1 })
     }
 
     /// Registers a parameter of `len` elements in the first group.
@@ -212,7 +235,8 @@ impl<R: Rule> Optimizer<R> {
         self.register_in(Self::FIRST_GROUP, name, len)
     }
 
-    /// Registers a parameter of `len` elements in a group, at any time, and lays out its state.
+    /// Registers a parameter of `len` elements in a group, at any time, and lays out its state, which is made right before the
+    /// parameter's first step: from its values then, and by the rule that its group has then.
     ///
     /// # Errors
     /// [`Error::DuplicateName`], [`Error::UnknownGroup`], [`Error::NoMemory`]; nothing has changed then.
@@ -221,16 +245,14 @@ impl<R: Rule> Optimizer<R> {
         if self.by_name.contains_key(name) {
             return Err(Error::DuplicateName { name: Name::of(name) });
         }
-        let start = self.arena.len();
-        let entry = Entry::new(name, group, len, start, &rule);
-        let no_memory = |_| Error::NoMemory { name: Name::of(name), len };
-        self.arena.try_reserve(entry.lines.len()).map_err(no_memory)?;
-        self.arena.resize(entry.lines.end, Line::ZERO);
-        let block = bytemuck::cast_slice_mut(&mut self.arena[start..]);
-        for (slot, slice) in entry.slices_mut(block).enumerate() {
-            slice.fill(rule.initial(slot));
+        let no_memory = Error::NoMemory { name: Name::of(name), len };
+        if len > LONGEST {
+            return Err(no_memory);
         }
-        let id = ParamId(self.entries.len());
+        let entry = Entry::new(name, group, len, self.arena.len(), &rule);
+        self.arena.try_reserve(entry.lines.len()).map_err(|_| no_memory)?;
+        self.arena.resize(entry.lines.end, Line::ZERO);
+        let id = ParamId { owner: self.owner, place: self.entries.len() };
         self.entries.push(entry);
         self.by_name.insert(name.to_owned(), id);
         Ok(id)
@@ -249,21 +271,23 @@ impl<R: Rule> Optimizer<R> {
     /// # Errors
     /// [`Error::UnknownGroup`].
     pub fn rule(&self, group: GroupId) -> Result<&R, Error> {
-        self.groups.get(group.0).ok_or(Error::UnknownGroup { group: group.0 })
+        let known = self.owner.gave_out(group.owner);
+        self.groups.get(group.place).filter(|_| known).ok_or(Error::UnknownGroup { group: group.place })
     }
 
     /// Gives a group a rule with other hyper-parameters. State and counters stay.
     ///
     /// # Errors
-    /// [`Error::UnknownGroup`], [`Error::OtherState`] for a rule whose state has other names, or under the
-    /// same names other [lengths](Rule::state_len); nothing has changed then.
+    /// [`Error::UnknownGroup`], [`Error::OtherState`] for a rule to which the state of the group's parameters would mean
+    /// something else: another [kind](Rule::kind) of rule, another [convention](Rule::convention), other slots; nothing has
+    /// changed then. [`convert`](crate::convert) rewrites state for another convention.
     pub fn set_rule(&mut self, group: GroupId, rule: R) -> Result<(), Error> {
         check_rule(&rule, 1)?;
-        let old = self.rule(group)?;
-        if (old.state(), old.scalars()) != (rule.state(), rule.scalars()) {
-            return Err(Error::OtherState { present: old.state(), needed: rule.state() });
+        let (present, needed) = (StateKind::of(self.rule(group)?), StateKind::of(&rule));
+        if present != needed {
+            return Err(Error::OtherState { present, needed });
         }
-        self.groups[group.0] = rule;
+        self.groups[group.place] = rule;
         Ok(())
     }
 
@@ -281,22 +305,30 @@ impl<R: Rule> Optimizer<R> {
         collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
         // The groups one after the other, so that each needs one kernel.
         tensors.sort_unstable_by_key(Tagged::tag);
-        workers.run(&Groups(&self.groups), &mut tensors);
+        let groups = Groups { rules: &self.groups, shared: &self.shared };
+        for tensor in tensors.iter_mut().filter(|tensor| tensor.tag().fresh) {
+            tensor.start(groups.rule(tensor.tag()));
+        }
+        workers.run(&groups, &mut tensors);
 
         let elements = tensors.iter().map(Tensor::len).sum();
         self.tensors = recycle(tensors);
         let mut stepped = 0;
         for param in params.iter().filter(|param| param.grads.is_some()) {
-            let entry = &mut self.entries[param.id.0];
+            let entry = &mut self.entries[param.id.place];
             entry.step = entry.next_step();
             stepped += 1;
         }
+        self.share_numbers(params.iter().filter(|param| param.grads.is_some()).map(|param| param.id));
         Ok(Report { stepped, skipped: self.entries.len() - stepped, elements })
     }
 
     fn entry(&self, id: ParamId) -> Result<&Entry, Error> {
-        let unknown = Error::UnknownParam { name: Name::number(id.0) };
-        self.entries.get(id.0).ok_or(unknown)
+        if !self.owner.gave_out(id.owner) {
+            return Err(Error::OtherOptimizer { param: id.place });
+        }
+        let unknown = Error::UnknownParam { name: Name::number(id.place) };
+        self.entries.get(id.place).ok_or(unknown)
     }
 
     /// `params` are sorted.
@@ -317,12 +349,14 @@ impl<R: Rule> Optimizer<R> {
         Ok(())
     }
 
-    /// The state of every parameter, in the order of registration: what a checkpoint has to hold.
+    /// The state of every parameter, in the order of registration: what a checkpoint has to hold, beside the rules of the
+    /// groups. Before a parameter's first step its state is not made yet, and what stands here is of no account.
     pub fn save(&self) -> impl Iterator<Item = SavedParam<'_, impl Iterator<Item = (&'static str, &[f32])>>> {
         self.entries.iter().map(|entry| {
             let block = bytemuck::cast_slice(&self.arena[entry.lines.clone()]);
-            let state = self.groups[entry.group].state().iter().copied().zip(entry.slices(block));
-            SavedParam { name: &entry.name, step: entry.step, state }
+            let state = entry.slots.iter().map(|slot| slot.name).zip(entry.slices(block));
+            let made_by = StateKind::of(&self.groups[entry.group]);
+            SavedParam { name: &entry.name, made_by, step: entry.step, state }
         })
     }
 
@@ -335,27 +369,44 @@ impl<R: Rule> Optimizer<R> {
         name: &str,
     ) -> Result<SavedParam<'_, impl Iterator<Item = (&'static str, &[f32])>>, Error> {
         let unknown = Error::UnknownParam { name: Name::of(name) };
-        self.save().nth(self.id(name)?.0).ok_or(unknown)
+        self.save().nth(self.id(name)?.place).ok_or(unknown)
     }
 
     /// Puts saved state in place, so that the next step is the one that an unbroken run would have taken, bit for bit.
     ///
+    /// State of step 0 has not been made yet: the first step makes it, as that of a parameter which was just registered. Only
+    /// what the caller fills (the Hessian of Sophia) is taken over then.
+    ///
     /// # Errors
-    /// [`Error::UnknownParam`], [`Error::SavedState`] where slices are missing or superfluous,
-    /// [`Error::TensorLength`]; nothing has changed then.
-    pub fn load(&mut self, name: &str, step: u64, state: &[(&str, &[f32])]) -> Result<(), Error> {
+    /// [`Error::UnknownParam`]; [`Error::OtherSaved`] where another rule or convention made the state;
+    /// [`Error::SavedState`] where slices are missing or superfluous; [`Error::TensorLength`]. Nothing has changed then.
+    ///
+    /// ```
+    /// use gradstep::{AnyRule, Error, Momentum, Optimizer, Saved};
+    ///
+    /// let mut optimizer = Optimizer::new(Momentum::torch())?;
+    /// optimizer.register("weight", 2)?;
+    /// let state: &[(&str, &[f32])] = &[("momentum_buffer", &[0.5, -0.5])];
+    /// optimizer.load("weight", &Saved { made_by: "momentum/sum", step: 7, state })?;
+    ///
+    /// // Keras' velocity has the learning rate and another sign in it.
+    /// let keras = Saved { made_by: "momentum/lr-inside-negative", step: 7, state };
+    /// assert!(matches!(optimizer.load("weight", &keras), Err(Error::OtherSaved { .. })));
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    pub fn load(&mut self, name: &str, saved: &Saved<'_>) -> Result<(), Error> {
         let id = self.id(name)?;
-        let entry = &mut self.entries[id.0];
-        let rule = &self.groups[entry.group];
-        let slots = rule.state();
-        check_saved(entry, rule, state)?;
+        let entry = &mut self.entries[id.place];
+        check_saved(entry, &self.groups[entry.group], saved)?;
         let block = bytemuck::cast_slice_mut(&mut self.arena[entry.lines.clone()]);
-        for (slice, slot) in entry.slices_mut(block).zip(slots) {
-            for (_, values) in state.iter().filter(|(name, _)| name == slot) {
+        for (slice, slot) in entry.slices_mut(block).zip(entry.slots) {
+            let given = saved.state.iter().filter(|(name, _)| *name == slot.name);
+            for (_, values) in given.filter(|_| saved.step > 0 || slot.initial == Initial::Caller) {
                 slice.copy_from_slice(values);
             }
         }
-        entry.step = step;
+        entry.step = saved.step;
+        self.learn_shared(id.place);
         Ok(())
     }
 }
@@ -381,23 +432,30 @@ impl<R: Rule + Options> Optimizer<R> {
     pub fn set_lr(&mut self, group: GroupId, lr: f64) -> Result<(), Error> {
         let mut rule = *self.rule(group)?;
         rule.set("lr", lr)?;
-        self.groups[group.0] = rule;
+        self.groups[group.place] = rule;
         Ok(())
     }
 }
 
 /// The rules of the groups, by the group in a tag.
-struct Groups<'a, R>(&'a [R]);
+struct Groups<'a, R> {
+    rules: &'a [R],
+    shared: &'a [Shared],
+}
 
 impl<R: Rule> Program for Groups<'_, R> {
     type Rule = R;
 
     fn measures(&self) -> bool {
-        self.0.iter().any(|rule| rule.scalars() > 0)
+        self.rules.iter().any(|rule| !has_only_full(rule.slots()))
     }
 
-    fn rule(&self, tag: Tag) -> (&R, u64) {
-        (&self.0[tag.group], tag.step)
+    fn rule(&self, tag: Tag) -> &R {
+        &self.rules[tag.group]
+    }
+
+    fn shared(&self, tag: Tag) -> Shared {
+        self.shared[tag.group]
     }
 }
 
@@ -412,7 +470,7 @@ fn collect<'a>(
     let mut at = 0;
     for (place, Param { id, params, grads }) in params.iter_mut().enumerate() {
         let Some(grads) = grads else { continue };
-        let entry = &entries[id.0];
+        let entry = &entries[id.place];
         let block = entry.take_block(&mut arena, &mut at);
         let tag = entry.tag(place);
         let tensor = Tensor::new(params, grads, entry.slices_mut(block));
@@ -427,18 +485,22 @@ fn recycle<T, U>(mut items: Vec<T>) -> Vec<U> {
     items.into_iter().filter_map(|_| None).collect()
 }
 
-fn check_saved<R: Rule>(entry: &Entry, rule: &R, state: &[(&str, &[f32])]) -> Result<(), Error> {
-    let (name, slots) = (Name::of(&entry.name), rule.state());
+fn check_saved<R: Rule>(entry: &Entry, rule: &R, saved: &Saved<'_>) -> Result<(), Error> {
+    let (name, slots, needed) = (Name::of(&entry.name), entry.slots, StateKind::of(rule));
+    if !needed.is_written(saved.made_by) {
+        return Err(Error::OtherSaved { param: name, found: Name::of(saved.made_by), needed });
+    }
+    let state = saved.state;
     let refusal = |slice: &str| Error::SavedState { param: name, slice: Name::of(slice), expected: slots };
     for (place, (slice, values)) in state.iter().enumerate() {
         let twice = state[..place].iter().any(|(before, _)| before == slice);
-        let slot = slots.iter().position(|slot| slot == slice).filter(|_| !twice);
+        let slot = slots.iter().find(|slot| slot.name == *slice).filter(|_| !twice);
         let slot = slot.ok_or_else(|| refusal(slice))?;
-        let (expected, found) = (rule.state_len(slot, entry.len), values.len());
+        let (expected, found) = (slot.len(entry.len), values.len());
         if found != expected {
-            return Err(Error::TensorLength { tensor: name, slice: slots[slot], expected, found });
+            return Err(Error::TensorLength { tensor: name, slice: slot.name, expected, found });
         }
     }
-    let missing = slots.iter().find(|slot| !state.iter().any(|(slice, _)| slice == *slot));
-    missing.map_or(Ok(()), |slot| Err(refusal(slot)))
+    let missing = slots.iter().find(|slot| !state.iter().any(|(slice, _)| *slice == slot.name));
+    missing.map_or(Ok(()), |slot| Err(refusal(slot.name)))
 }

@@ -142,10 +142,6 @@ pub struct OptionInfo {
 
 /// The hyper-parameters of a rule, reached by name. Their setters are methods of each rule.
 pub trait Options: Sized {
-    /// The name of the rule whose options these are. A name of presets alone has that of the rule that they return:
-    /// `"adam"` for AdamW.
-    fn kind(&self) -> &'static str;
-
     /// All options, in the order in which the rule's documentation gives them.
     fn options(&self) -> &'static [OptionInfo];
 
@@ -225,7 +221,15 @@ macro_rules! choices {
             }
 
             fn show(self) -> $crate::Value<'static> {
-                $crate::Value::Choice(match self { $(Self::$Word => $word),* })
+                $crate::Value::Choice(self.word())
+            }
+        }
+
+        impl $Choice {
+            /// The word that stands for it.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$Word => $word),* }
             }
         }
     };
@@ -305,10 +309,6 @@ macro_rules! rule_options {
         }
 
         impl $crate::Options for $Rule {
-            fn kind(&self) -> &'static str {
-                Self::NAME
-            }
-
             fn options(&self) -> &'static [$crate::OptionInfo] {
                 &[$(
                     $crate::OptionInfo {
@@ -351,17 +351,21 @@ macro_rules! rule_methods {
             Self::NAME
         }
 
+        fn kind(&self) -> &'static str {
+            Self::NAME
+        }
+
         fn prepare(&self) -> $crate::Prepare {
             self.common.prepare(self.lr)
         }
 
         #[cfg(feature = "std")]
-        fn run(&self, step: u64, scalars: &[f32], run: $crate::run::Run<'_>) {
+        fn run(&self, step: u64, scalars: &[f64], run: $crate::run::Run<'_>) {
             self.with_settled_kernel(step, scalars, run);
         }
 
         #[cfg(feature = "std")]
-        fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_>) {
+        fn measure(&self, step: u64, scalars: &[f64], measuring: $crate::whole::Measuring<'_>) {
             self.with_measuring_kernel(step, scalars, measuring);
         }
     };

@@ -240,8 +240,8 @@ impl Default for Pass {
 
 /// A running average of the parameters, kept beside them: `average = average + (p - average)*weight`.
 ///
-/// The first step that counts copies the parameters. The number of the step decides the weight, so that nothing but the
-/// average itself belongs in a checkpoint.
+/// The first step that goes into it copies the parameters. How many steps are in it is counted beside the average
+/// ([`PassTensor::average`]), and belongs in a checkpoint with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Average {
     kind: Kind,
@@ -296,17 +296,20 @@ impl Average {
         Self { overwrite_every: if every == 0 { None } else { Some(every) }, ..self }
     }
 
-    /// What the newest parameters weigh at a step; `None` where the average stays as it is.
-    pub(crate) fn weight(self, step: u64) -> Option<f32> {
-        let Some(since) = step.checked_sub(self.first) else { return Some(1.0) };
-        if since % self.every != 0 {
-            return None;
-        }
-        Some(match (self.kind, since / self.every) {
-            (_, 0) => 1.0,
-            (Kind::Exponential { decay }, _) => (1.0 - decay) as f32,
-            (Kind::Mean, before) => (1.0 / (before as f64 + 1.0)) as f32,
-        })
+    /// What the newest parameters weigh at a step, beside so many that are in the average already; `None` where the average
+    /// stays as it is. Before the first that counts it is a copy.
+    fn weight(self, step: u64, averaged: u64) -> Option<f32> {
+        let weight = match self.kind {
+            _ if averaged == 0 || step < self.first => return Some(1.0),
+            Kind::Exponential { decay } => 1.0 - decay,
+            Kind::Mean => 1.0 / (averaged as f64 + 1.0),
+        };
+        self.takes_in(step).then_some(weight as f32)
+    }
+
+    /// Whether the parameters of this step are counted in the average.
+    fn takes_in(self, step: u64) -> bool {
+        step.checked_sub(self.first).is_some_and(|since| since % self.every == 0)
     }
 
     pub(crate) fn overwrites(self, step: u64) -> bool {

@@ -98,12 +98,6 @@ macro_rules! registry {
         }
 
         impl $crate::Options for AnyRule {
-            fn kind(&self) -> &'static str {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Options::kind(rule),)*
-                }
-            }
-
             fn options(&self) -> &'static [$crate::OptionInfo] {
                 self.options()
             }
@@ -124,9 +118,21 @@ macro_rules! registry {
                 }
             }
 
-            fn state(&self) -> &'static [&'static str] {
+            fn kind(&self) -> &'static str {
                 match self {
-                    $(Self::$Variant(rule) => $crate::Rule::state(rule),)*
+                    $(Self::$Variant(rule) => $crate::Rule::kind(rule),)*
+                }
+            }
+
+            fn convention(&self) -> &'static str {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::convention(rule),)*
+                }
+            }
+
+            fn slots(&self) -> &'static [$crate::Slot] {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::slots(rule),)*
                 }
             }
 
@@ -148,12 +154,6 @@ macro_rules! registry {
                 }
             }
 
-            fn scalars(&self) -> usize {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::scalars(rule),)*
-                }
-            }
-
             fn sums(&self) -> &'static [$crate::Sum] {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::sums(rule),)*
@@ -166,31 +166,31 @@ macro_rules! registry {
                 }
             }
 
-            fn with_measuring_kernel<V: $crate::KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> Option<V::Output> {
+            fn with_measuring_kernel<V: $crate::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> Option<V::Output> {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::with_measuring_kernel(rule, step, scalars, visitor),)*
                 }
             }
 
-            fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+            fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::settle(rule, step, sums, scalars),)*
                 }
             }
 
-            fn run(&self, step: u64, scalars: &[f32], run: $crate::run::Run<'_>) {
+            fn run(&self, step: u64, scalars: &[f64], run: $crate::run::Run<'_>) {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::run(rule, step, scalars, run),)*
                 }
             }
 
-            fn measure(&self, step: u64, scalars: &[f32], measuring: $crate::whole::Measuring<'_>) {
+            fn measure(&self, step: u64, scalars: &[f64], measuring: $crate::whole::Measuring<'_>) {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::measure(rule, step, scalars, measuring),)*
                 }
             }
 
-            fn with_settled_kernel<V: $crate::KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+            fn with_settled_kernel<V: $crate::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::with_settled_kernel(rule, step, scalars, visitor),)*
                 }

@@ -1,6 +1,8 @@
 //! What an update rule is: hyper-parameters that, once a step, become a kernel.
 
-use crate::{Lane, Prepare, Scope, Sum, run::Run, whole::Measuring};
+use core::fmt;
+
+use crate::{Lane, Prepare, Scope, Slot, Sum, run::Run, whole::Measuring};
 
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
 ///
@@ -13,22 +15,22 @@ pub trait Rule: Copy + Send + Sync {
     /// The rule's name in lower case, as messages and tables show it.
     fn name(&self) -> &'static str;
 
-    /// The names of the state slices, in the order in which the kernel takes them. Each slice is as long as the
-    /// parameters, but for the last ones, the [`scalars`](Rule::scalars).
-    fn state(&self) -> &'static [&'static str];
-
-    /// How many of the state slices, the last ones, hold a single number for the whole tensor: none unless a rule says
-    /// otherwise. At most 4. They are not the kernel's, but are known when it is made.
-    fn scalars(&self) -> usize {
-        0
+    /// The name of the rule whose arithmetic and state this is: `"adam"` for AdamW, which is Adam with another decay.
+    fn kind(&self) -> &'static str {
+        self.name()
     }
 
-    /// How many elements state slice number `slot` has for so many parameters.
-    fn state_len(&self, slot: usize, params: usize) -> usize {
-        if slot < self.state().len().saturating_sub(self.scalars()) { params } else { 1 }
+    /// Which of a rule's conventions its state follows, where its options decide what the numbers there mean; empty unless a
+    /// rule says otherwise. A rule of the same kind takes over state of its own convention alone.
+    fn convention(&self) -> &'static str {
+        ""
     }
 
-    /// What state slice number `slot` holds before the first step: 0 unless a rule says otherwise.
+    /// The state: first the slots with an element for each parameter, in the order in which the kernel takes them, then at
+    /// most 4 with numbers about the whole tensor, which are known when the kernel is made.
+    fn slots(&self) -> &'static [Slot];
+
+    /// What slot number `slot` starts from, if its [`Slot::initial`] is [`Initial::Rule`](crate::Initial::Rule).
     fn initial(&self, slot: usize) -> f32 {
         let _ = slot;
         0.0
@@ -42,10 +44,10 @@ pub trait Rule: Copy + Send + Sync {
     /// Makes the kernel for step number `step`, which counts from 1, and hands it to `visitor`.
     ///
     /// A visitor, because a rule may have kernels of different types (with and without momentum, say) and chooses
-    /// among them by its options. Exactly one call, with as many state slices as [`state`](Rule::state) names.
+    /// among them by its options. Exactly one call, with as many values of state as there are full [slots](Rule::slots).
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output;
 
-    /// The sums over whole tensors that the scalars follow from; at most 4. Only rules with scalars have any.
+    /// The sums over whole tensors that the numbers about them follow from; at most 4. Only rules with such numbers have any.
     fn sums(&self) -> &'static [Sum] {
         &[]
     }
@@ -55,26 +57,29 @@ pub trait Rule: Copy + Send + Sync {
         Scope::Tensor
     }
 
-    /// Makes the kernel of the pass before the step, and hands it to `visitor`. It takes the state slices (without the
-    /// scalars) and at most two slots more, whose contents it puts out for [`sums`](Rule::sums); the state that it returns
-    /// is kept, its change of the parameter is not. Rules without scalars have no such pass.
+    /// Makes the kernel of the pass before the step, and hands it to `visitor`. It takes the full slots and at
+    /// most two more, whose contents it puts out for [`sums`](Rule::sums); the state that it returns
+    /// is kept, its change of the parameter is not. Rules without numbers about whole tensors have no such
+    /// pass.
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         step: u64,
-        scalars: &[f32],
+        scalars: &[f64],
         visitor: V,
     ) -> Option<V::Output> {
         let _ = (step, scalars, visitor);
         None
     }
 
-    /// Makes the new scalars from the old ones and from the sums.
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+    /// Makes the new scalars from the old ones and from the sums. Where the sums go over several tensors, `step` is the
+    /// largest of their step numbers.
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
         let _ = (step, sums, scalars);
     }
 
-    /// As [`with_kernel`](Rule::with_kernel), knowing the new scalars.
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+    /// As [`with_kernel`](Rule::with_kernel), knowing the new scalars as they were before they were rounded for
+    /// the state.
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         let _ = scalars;
         self.with_kernel(step, visitor)
     }
@@ -82,14 +87,52 @@ pub trait Rule: Copy + Send + Sync {
     /// Takes the step. Not for rules to write: those of this crate do, so that their loops are compiled once, with the crate,
     /// instead of with every program that has the rule.
     #[doc(hidden)]
-    fn run(&self, step: u64, scalars: &[f32], run: Run<'_>) {
+    fn run(&self, step: u64, scalars: &[f64], run: Run<'_>) {
         self.with_settled_kernel(step, scalars, run);
     }
 
     /// The same for the pass before the step.
     #[doc(hidden)]
-    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_>) {
+    fn measure(&self, step: u64, scalars: &[f64], measuring: Measuring<'_>) {
         self.with_measuring_kernel(step, scalars, measuring);
+    }
+}
+
+/// What made a piece of state: a rule, and the convention by which its numbers have to be read.
+///
+/// Written out it is what a checkpoint should keep beside the state: `momentum/lr-inside`, or `adam` for a rule that has a
+/// single convention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StateKind {
+    /// The [kind](Rule::kind) of the rule.
+    pub rule: &'static str,
+    /// Its [convention](Rule::convention).
+    pub convention: &'static str,
+    /// Its [slots](Rule::slots).
+    pub slots: &'static [Slot],
+}
+
+impl StateKind {
+    /// That of a rule.
+    pub fn of<R: Rule>(rule: &R) -> Self {
+        Self { rule: rule.kind(), convention: rule.convention(), slots: rule.slots() }
+    }
+}
+
+impl StateKind {
+    /// Whether this is how it is written out.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_written(&self, text: &str) -> bool {
+        let (rule, convention) = text.split_once('/').unwrap_or((text, ""));
+        (rule, convention) == (self.rule, self.convention)
+    }
+}
+
+impl fmt::Display for StateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.convention.is_empty() { "" } else { "/" };
+        write!(f, "{}{separator}{}", self.rule, self.convention)
     }
 }
 

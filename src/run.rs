@@ -3,59 +3,68 @@
 use core::fmt;
 
 use crate::{
-    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Tensor,
+    Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Slot, Tensor,
     backend::Vectorized,
     host::flushes_subnormals,
     lane::Isa,
     prepare::{Decayed, Regularized, Scaled},
+    slot::{full_slots, has_only_full},
     sweep::sweep,
     tensor::{MAX_STATE, Tag},
     whole::{MAX_OUTPUTS, MAX_SCALARS},
 };
 
-/// What a tag stands for: a rule, and the number of the step that it takes.
+/// Which rule steps the tensors with a tag.
 pub(crate) trait Program: Sync {
     type Rule: Rule;
     /// Whether there is anything to be measured before the step.
     fn measures(&self) -> bool;
-    fn rule(&self, tag: Tag) -> (&Self::Rule, u64);
+    fn rule(&self, tag: Tag) -> &Self::Rule;
+    /// What the tensors of this group share, as far as it is known beside the tensors themselves.
+    fn shared(&self, _: Tag) -> Shared {
+        Shared::default()
+    }
 }
 
-/// One rule at one step for all tensors.
-pub(crate) struct OneRule<'a, R> {
-    pub(crate) rule: &'a R,
-    pub(crate) step: u64,
+/// Numbers that tensors share.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shared {
+    /// How many steps the tensor has taken that has taken most; 0 where nothing is known.
+    pub(crate) steps: u64,
+    pub(crate) scalars: [f64; MAX_SCALARS],
 }
+
+/// One rule for all tensors.
+pub(crate) struct OneRule<'a, R>(pub(crate) &'a R);
 
 impl<R: Rule> Program for OneRule<'_, R> {
     type Rule = R;
 
     fn measures(&self) -> bool {
-        self.rule.scalars() > 0
+        !has_only_full(self.0.slots())
     }
 
-    fn rule(&self, _: Tag) -> (&R, u64) {
-        (self.rule, self.step)
+    fn rule(&self, _: Tag) -> &R {
+        self.0
     }
 }
 
-/// What knows which rule steps it.
+/// Anything that carries a tag.
 pub(crate) trait Tagged {
     fn tag(&self) -> Tag;
 }
 
-/// Neighbours that go together, with their rule and the number of its step.
-pub(crate) fn for_each_group<P: Program, T: Tagged>(
-    program: &P,
+/// Calls `work` with each run of neighbours whose tags are `alike`, and with the first one's tag.
+pub(crate) fn for_each_group<T: Tagged>(
     mut tensors: &mut [T],
-    mut work: impl FnMut(&P::Rule, u64, &mut [T]),
+    alike: impl Fn(Tag, Tag) -> bool,
+    mut work: impl FnMut(Tag, &mut [T]),
 ) {
     while let Some(tag) = tensors.first().map(Tagged::tag) {
-        let same = tensors.iter().take_while(|tensor| tensor.tag().goes_with(tag)).count();
+        let same = tensors.iter().take_while(|tensor| alike(tensor.tag(), tag)).count();
         // There are as many; the compiler does not see it, and would keep a panic.
         let Some((now, later)) = tensors.split_at_mut_checked(same) else { return };
-        let (rule, step) = program.rule(tag);
-        work(rule, step, now);
+        work(tag, now);
         tensors = later;
     }
 }
@@ -63,16 +72,16 @@ pub(crate) fn for_each_group<P: Program, T: Tagged>(
 /// Steps all tensors on the calling thread. A group shares one kernel and one dispatch, unless its rule has scalars: they
 /// make a kernel for each tensor.
 pub(crate) fn run(backend: Backend, program: &impl Program, tensors: &mut [Tensor<'_>]) {
-    for_each_group(program, tensors, |rule, step, group| {
+    for_each_group(tensors, Tag::goes_with, |tag, group| {
+        let rule = program.rule(tag);
         let prepare = rule.prepare();
-        if rule.scalars() == 0 {
-            rule.run(step, &[], Run { backend, prepare, feed: &mut |sweep| sweep(group) });
+        if has_only_full(rule.slots()) {
+            rule.run(tag.step, &[], Run { backend, prepare, feed: &mut |sweep| sweep(group) });
         } else {
             for tensor in group {
                 let settled = tensor.settled();
-                let scalars = &settled[..rule.scalars().min(MAX_SCALARS)];
                 let tensors = core::slice::from_mut(tensor);
-                rule.run(step, scalars, Run { backend, prepare, feed: &mut |sweep| sweep(tensors) });
+                rule.run(tag.step, &settled, Run { backend, prepare, feed: &mut |sweep| sweep(tensors) });
             }
         }
     });
@@ -147,25 +156,26 @@ pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
     if cfg!(debug_assertions) && flushes_subnormals() {
         return Err(Error::FlushedSubnormals);
     }
-    let (named, scalars) = (rule.state().len(), rule.scalars());
+    let slots = rule.slots();
+    let (named, full) = (slots.len(), full_slots(slots));
+    let scalars = named - full;
+    if slots.iter().skip(full).any(Slot::is_full) {
+        return Err(Error::SlotOrder { rule: rule.name() });
+    }
     if scalars > MAX_SCALARS {
         return Err(Error::TooManySlices { found: scalars, most: MAX_SCALARS });
     }
     if named > MAX_STATE {
         return Err(Error::TooManySlices { found: named, most: MAX_STATE });
     }
-    let faulty =
-        |taken| Error::KernelState { rule: rule.name(), named: named.saturating_sub(scalars), taken };
+    let faulty = |taken| Error::KernelState { rule: rule.name(), named: full, taken };
     let taken = rule.with_kernel(step, CountState);
-    if taken + scalars != named {
+    if taken != full {
         return Err(faulty(taken));
     }
     // A measuring kernel takes the same slices, and up to so many outputs.
-    let measured = if scalars > 0 {
-        rule.with_measuring_kernel(step, &[1.0; MAX_SCALARS][..scalars], CountState)
-    } else {
-        None
-    };
+    let measured =
+        if scalars > 0 { rule.with_measuring_kernel(step, &[1.0; MAX_SCALARS], CountState) } else { None };
     match measured {
         Some(measured) if !(taken..=taken + MAX_OUTPUTS).contains(&measured) => Err(faulty(measured)),
         _ => Ok(()),

@@ -20,13 +20,13 @@ impl Weights {
     }
 
     /// From the old `weight_sum` and `lr_max` to the new ones.
-    pub(crate) fn settle(&self, step: u64, scalars: &mut [f32]) {
+    pub(crate) fn settle(&self, step: u64, scalars: &mut [f64]) {
         let [sum, lr_max] = scalars else { return };
-        *lr_max = f64::from(*lr_max).max(self.lr_at(step)) as f32;
-        *sum = (f64::from(*sum) + self.weight(step, (*lr_max).into())) as f32;
+        *lr_max = lr_max.max(self.lr_at(step));
+        *sum += self.weight(step, *lr_max);
     }
 
-    pub(crate) fn path(&self, step: u64, scalars: &[f32], beta: f64) -> Path {
+    pub(crate) fn path(&self, step: u64, scalars: &[f64], beta: f64) -> Path {
         let (sum, weight, lr) = (scalar(scalars, 0), self.weight(step, scalar(scalars, 1)), self.lr_at(step));
         // A learning rate of 0 moves nothing, so that there is nothing to average.
         let newest = if sum > 0.0 { weight / sum } else { 0.0 };

@@ -3,7 +3,7 @@
 use core::{array, ops};
 
 use crate::{
-    Error, Rule,
+    Error, Extent, Initial, Rule, Slot,
     error::Name,
     run::{Sweep, Tagged},
     tile::{Buffer, part, part_if_any, part_mut, tiles},
@@ -26,9 +26,11 @@ pub struct Tensor<'a> {
     /// The state slices beyond `slots` are empty.
     slices: Slices<'a, MAX_STATE>,
     slots: usize,
+    /// How many steps it has taken, where the caller counts them for this tensor alone.
+    counter: Option<&'a mut u64>,
     tag: Tag,
     /// The scalars, once they are settled: a range of the tensor needs them as well.
-    settled: [f32; MAX_SCALARS],
+    settled: [f64; MAX_SCALARS],
 }
 
 #[cfg(feature = "std")]
@@ -39,11 +41,12 @@ impl Share for Tensor<'_> {
         Self: 'r;
 
     fn range(&mut self) -> Tensor<'_> {
-        let Self { slices: Slices { params, grads, state, changes }, slots, tag, settled } = self;
+        let Self { slices: Slices { params, grads, state, changes }, slots, tag, settled, .. } = self;
         let state = state.each_mut().map(|slice| &mut **slice);
         Tensor {
             slices: Slices { params, grads, state, changes },
             slots: *slots,
+            counter: None,
             tag: *tag,
             settled: *settled,
         }
@@ -72,8 +75,10 @@ impl Range for Tensor<'_> {
     }
 
     fn split_at(self, mid: usize) -> (Self, Self) {
-        let (first, rest) = self.slices.split_at(mid);
-        (Self { slices: first, ..self }, Self { slices: rest, ..self })
+        let Self { slices, slots, tag, settled, .. } = self;
+        let (first, rest) = slices.split_at(mid);
+        let piece = |slices| Self { slices, slots, counter: None, tag, settled };
+        (piece(first), piece(rest))
     }
 }
 
@@ -104,7 +109,7 @@ impl<'a, const N: usize> Slices<'a, N> {
     }
 }
 
-/// Which of several rules steps a tensor, and at which step. Tensors of one call to `step_model` have the same.
+/// Which of several rules steps a tensor, and at which step.
 ///
 /// Sorted by it, tensors that are stepped together are neighbours, in the order of their list: the first of them is the one
 /// whose scalars they go on from.
@@ -114,9 +119,16 @@ pub(crate) struct Tag {
     pub(crate) step: u64,
     /// The place in an optimizer's list.
     pub(crate) place: usize,
+    /// Whether its state has still to be made, right before its first step. Only an optimizer makes state.
+    pub(crate) fresh: bool,
 }
 
 impl Tag {
+    /// Whether one rule steps both.
+    pub(crate) fn has_rule_of(self, other: Self) -> bool {
+        self.group == other.group
+    }
+
     /// Whether one rule steps both, at the same step.
     pub(crate) fn goes_with(self, other: Self) -> bool {
         (self.group, self.step) == (other.group, other.step)
@@ -149,9 +161,33 @@ impl<'a> Tensor<'a> {
         Ok(Self {
             slices: Slices { params, grads, state, changes: &mut [] },
             slots,
+            counter: None,
             tag: Tag::default(),
             settled: [0.0; MAX_SCALARS],
         })
+    }
+
+    /// Counts the steps of this tensor by itself: the next one has the number `*counter + 1`, whatever number the others
+    /// take, and `*counter` holds that number afterwards. It stays where the step is refused, or not taken.
+    #[must_use]
+    pub fn counter(self, counter: &'a mut u64) -> Self {
+        Self { counter: Some(counter), ..self }
+    }
+
+    /// Writes what the state of this rule is before the first step, as [`init_state`](crate::init_state) does.
+    ///
+    /// # Errors
+    /// [`Error::StateCount`], [`Error::Length`]; nothing has changed then.
+    pub fn init_state<R: Rule>(&mut self, rule: &R) -> Result<(), Error> {
+        self.check_state(&Layout::of(rule))?;
+        self.start(rule);
+        Ok(())
+    }
+
+    /// The same for state that is known to fit.
+    pub(crate) fn start<R: Rule>(&mut self, rule: &R) {
+        let Slices { params, state, .. } = &mut self.slices;
+        start(rule, state, |i| params.get(i).copied().unwrap_or_default());
     }
 
     /// The same from state slices in the form that [`step()`](crate::step()) takes.
@@ -180,12 +216,20 @@ impl<'a> Tensor<'a> {
         Some(Slices { params, grads, state, changes })
     }
 
-    fn scalars(&mut self, count: usize) -> impl Iterator<Item = &mut f32> {
-        scalars(self.slices.state.get_mut(..self.slots).unwrap_or_default(), count)
+    pub(crate) fn settled(&self) -> [f64; MAX_SCALARS] {
+        self.settled
     }
 
-    pub(crate) fn settled(&self) -> [f32; MAX_SCALARS] {
-        self.settled
+    /// The step that comes next has this number, unless the tensor counts its own.
+    pub(crate) fn begin(&mut self, step: u64) {
+        self.tag.step = next_step(self.counter.as_deref(), step);
+    }
+
+    /// The step has been taken.
+    pub(crate) fn count(&mut self) {
+        if let Some(counter) = &mut self.counter {
+            **counter = self.tag.step;
+        }
     }
 
     /// A piece for a kernel, without what the whole has beside its slices.
@@ -198,6 +242,7 @@ impl<'a> Tensor<'a> {
         Self {
             slices: Slices { params, grads, state, changes },
             slots: MAX_STATE,
+            counter: None,
             tag: Tag::default(),
             settled: [0.0; MAX_SCALARS],
         }
@@ -238,7 +283,16 @@ impl<'a> Tensor<'a> {
         self.check_state(layout)
     }
 
-    /// The same but for the gradient.
+    /// Before a first step the state must be what the rule starts from.
+    pub(crate) fn check_start<R: Rule>(&self, rule: &R) -> Result<(), Error> {
+        if self.tag.step > 1 {
+            return Ok(());
+        }
+        let Slices { params, state, .. } = &self.slices;
+        check_start(rule, state, |i| params.get(i).copied().unwrap_or_default())
+    }
+
+    /// The same as `check`, but for the gradient.
     pub(crate) fn check_state(&self, layout: &Layout) -> Result<(), Error> {
         layout.check_count(self.slots)?;
         layout.check_lengths(self.len(), self.slices.state.iter().map(|slice| slice.len()))
@@ -252,12 +306,12 @@ impl Tagged for Tensor<'_> {
 }
 
 impl Whole for Tensor<'_> {
-    fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS] {
-        read_scalars(self.scalars(count))
+    fn scalars(&self, slots: &[Slot]) -> [f64; MAX_SCALARS] {
+        read_scalars(slots, &self.slices.state)
     }
 
-    fn write_scalars(&mut self, count: usize, scalars: [f32; MAX_SCALARS]) {
-        self.scalars(count).zip(scalars).for_each(|(held, scalar)| *held = scalar);
+    fn settle(&mut self, slots: &[Slot], scalars: [f64; MAX_SCALARS]) {
+        write_scalars(slots, &mut self.slices.state, scalars);
         self.settled = scalars;
     }
 
@@ -270,17 +324,70 @@ impl Whole for Tensor<'_> {
     }
 }
 
-/// What the last `count` state slices hold.
-pub(crate) fn scalars<'s>(state: &'s mut [&mut [f32]], count: usize) -> impl Iterator<Item = &'s mut f32> {
-    let long = state.len().saturating_sub(count);
-    state.iter_mut().skip(long).flat_map(|slice| slice.first_mut())
+/// What the state holds about the whole tensor, then zeros.
+pub(crate) fn read_scalars(slots: &[Slot], state: &[&mut [f32]; MAX_STATE]) -> [f64; MAX_SCALARS] {
+    let mut scalars = [0.0; MAX_SCALARS];
+    let held = slots.iter().zip(state).filter(|(slot, _)| !slot.is_full());
+    scalars.iter_mut().zip(held).for_each(|(scalar, (slot, slice))| *scalar = slot.read(slice));
+    scalars
 }
 
-/// As many as there are, then zeros.
-pub(crate) fn read_scalars<'s>(held: impl Iterator<Item = &'s mut f32>) -> [f32; MAX_SCALARS] {
-    let mut scalars = [0.0; MAX_SCALARS];
-    scalars.iter_mut().zip(held).for_each(|(scalar, held)| *scalar = *held);
-    scalars
+/// Puts them there.
+pub(crate) fn write_scalars(
+    slots: &[Slot],
+    state: &mut [&mut [f32]; MAX_STATE],
+    scalars: [f64; MAX_SCALARS],
+) {
+    let held = slots.iter().zip(state).filter(|(slot, _)| !slot.is_full());
+    held.zip(scalars).for_each(|((slot, slice), scalar)| slot.write(slice, scalar));
+}
+
+/// The number of a tensor's next step: that of its own counter, or else that of the call.
+pub(crate) fn next_step(counter: Option<&u64>, step: u64) -> u64 {
+    counter.map_or(step, |steps| steps.saturating_add(1))
+}
+
+/// Writes the state that comes before a first step. What the caller fills is left alone.
+pub(crate) fn start<R: Rule>(rule: &R, state: &mut [&mut [f32]], param: impl Fn(usize) -> f32) {
+    for (place, (slot, slice)) in rule.slots().iter().zip(state).enumerate() {
+        let elements = slice.iter_mut().enumerate();
+        match slot.initial {
+            Initial::Caller => {}
+            Initial::Param => elements.for_each(|(i, x)| *x = param(i)),
+            Initial::Zero | Initial::Rule => {
+                let initial = initial(rule, place, slot);
+                elements.for_each(|(i, x)| *x = if i == 0 || slot.is_full() { initial } else { 0.0 });
+            }
+        }
+    }
+}
+
+/// The number that a slot starts from which starts from a number.
+fn initial<R: Rule>(rule: &R, place: usize, slot: &Slot) -> f32 {
+    if slot.initial == Initial::Rule { rule.initial(place) } else { 0.0 }
+}
+
+/// Whether the state is what [`start`] writes.
+pub(crate) fn check_start<R: Rule>(
+    rule: &R,
+    state: &[&mut [f32]],
+    param: impl Fn(usize) -> f32,
+) -> Result<(), Error> {
+    for (place, (slot, slice)) in rule.slots().iter().zip(state).enumerate() {
+        let number = initial(rule, place, slot);
+        let expected = |i| match slot.initial {
+            Initial::Param => param(i),
+            _ if i == 0 || slot.extent != Extent::Total => number,
+            _ => 0.0,
+        };
+        let differs = |(i, x): &(usize, &f32)| **x != expected(*i) && !(x.is_nan() && expected(*i).is_nan());
+        let wrong = slice.iter().enumerate().find(differs).filter(|_| slot.initial != Initial::Caller);
+        if let Some((element, found)) = wrong {
+            let (rule, slice, expected) = (rule.name(), slot.name, expected(element));
+            return Err(Error::FirstState { tensor: None, rule, slice, element, expected, found: *found });
+        }
+    }
+    Ok(())
 }
 
 /// Checks all tensors of a list; a length that is refused names the tensor by its place.
@@ -300,30 +407,22 @@ fn check_length(slice: &'static str, expected: usize, found: usize) -> Result<()
 
 /// What state a rule asks for, looked up once for all tensors of a model.
 pub(crate) struct Layout {
-    rule: &'static str,
-    names: &'static [&'static str],
-    /// How many of them are as long as the parameters.
-    slices: usize,
+    pub(crate) rule: &'static str,
+    pub(crate) slots: &'static [Slot],
 }
 
 impl Layout {
     /// For tensors whose state an optimizer keeps.
     #[cfg(feature = "alloc")]
-    pub(crate) const KEPT_ELSEWHERE: Self = Self { rule: "the optimizer", names: &[], slices: 0 };
+    pub(crate) const KEPT_ELSEWHERE: Self = Self { rule: "the optimizer", slots: &[] };
 
     pub(crate) fn of<R: Rule>(rule: &R) -> Self {
-        let names = rule.state();
-        Self { rule: rule.name(), names, slices: names.len().saturating_sub(rule.scalars()) }
+        Self { rule: rule.name(), slots: rule.slots() }
     }
 
-    /// State that is as long as the parameters.
-    pub(crate) const fn slices(rule: &'static str, names: &'static [&'static str]) -> Self {
-        Self { rule, names, slices: names.len() }
-    }
-
-    /// Whether there are as many slices as the rule names.
+    /// Whether there are as many slices as the rule has slots.
     pub(crate) fn check_count(&self, found: usize) -> Result<(), Error> {
-        let Self { rule, names: expected, .. } = *self;
+        let Self { rule, slots: expected } = *self;
         if found == expected.len() { Ok(()) } else { Err(Error::StateCount { rule, expected, found }) }
     }
 
@@ -333,9 +432,7 @@ impl Layout {
         params: usize,
         found: impl Iterator<Item = usize>,
     ) -> Result<(), Error> {
-        let mut slots = self.names.iter().zip(found).enumerate();
-        slots.try_for_each(|(slot, (name, found))| {
-            check_length(name, if slot < self.slices { params } else { 1 }, found)
-        })
+        let mut slots = self.slots.iter().zip(found);
+        slots.try_for_each(|(slot, found)| check_length(slot.name, slot.len(params), found))
     }
 }

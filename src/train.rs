@@ -21,6 +21,8 @@
 #[cfg(feature = "std")]
 use std::{vec, vec::Vec};
 
+#[cfg(feature = "std")]
+use crate::new_state;
 use crate::{
     Domain, Error, Rule, Tensor, init_state, math::sqrt, options::check_number, random::splitmix64,
     run::check_rule, step, tensor::Layout,
@@ -159,8 +161,7 @@ pub fn minimize<R: Rule>(
     samples: usize,
     objective: impl FnMut(&[f32], &[usize], &mut [f32]) -> f64,
 ) -> Result<Run, Error> {
-    let slots = 0..rule.state().len();
-    let mut state: Vec<_> = slots.map(|slot| vec![0.0; rule.state_len(slot, params.len())]).collect();
+    let mut state = new_state(rule, params);
     let workspace = Workspace {
         grads: &mut vec![0.0; params.len()],
         state: &mut state.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
@@ -186,7 +187,7 @@ pub fn minimize_in<R: Rule>(
     plan.check()?;
     check_rule(rule, 1)?;
     Tensor::borrow(params, workspace.grads, workspace.state)?.check(&Layout::of(rule))?;
-    init_state(rule, workspace.state)?;
+    init_state(rule, params, workspace.state)?;
     let Workspace { grads, state, order } = workspace;
     let take_step = |number, params: &mut [f32], grads: &[f32]| step(rule, number, params, grads, state);
     minimize_with(plan, params, grads, order, objective, take_step, observe)

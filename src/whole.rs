@@ -1,18 +1,19 @@
 //! The pass before the step, for rules that must know something of whole tensors: sums over all elements, the same bits
 //! whatever the instructions and the threads.
 
-use core::{array, fmt};
+use core::{array, cmp::Ordering, fmt};
 
 use crate::{
-    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule,
+    Backend, Change, Kernel, KernelVisitor, Lane, Mixed, Prepare, Rule, Slot,
     backend::Vectorized,
     blocks::{Blocks, Row, Terms},
     exact::ExactSum,
     lane::Isa,
     math::sqrt,
-    run::{Feed, Program, Sweep, Tagged, for_each_group},
+    run::{Feed, Program, Shared, Sweep, Tagged, for_each_group},
+    slot::{full_slots, has_only_full},
     sweep::sweep,
-    tensor::Slices,
+    tensor::{Slices, Tag},
     tile::TILE,
 };
 
@@ -58,17 +59,18 @@ impl Sum {
 pub enum Scope {
     /// Each tensor's own.
     Tensor,
-    /// Those of all tensors that are stepped together, in their order: with one rule, and at the same step.
+    /// Those of all tensors that are stepped together with one rule. What follows from them is one set of numbers for all
+    /// of these tensors, those that the step leaves out included, and every one of them keeps a copy.
     Together,
 }
 
 /// A tensor, as far as it can be measured.
 pub(crate) trait Whole: Tagged {
-    /// The last `count` state slices, of one element each.
-    fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS];
+    /// What its state holds about the whole tensor.
+    fn scalars(&self, slots: &[Slot]) -> [f64; MAX_SCALARS];
 
-    /// Puts them back, and keeps them for the step.
-    fn write_scalars(&mut self, count: usize, scalars: [f32; MAX_SCALARS]);
+    /// Puts that back, and keeps it for the step as it is before it is rounded.
+    fn settle(&mut self, slots: &[Slot], scalars: [f64; MAX_SCALARS]);
 
     /// What its gradients are multiplied with before the rule sees them.
     fn factor(&self) -> f32;
@@ -84,16 +86,21 @@ pub(crate) fn measure<T: Whole>(
     tensors: &mut [T],
     feed: impl Fn(&mut T, Sweep<'_>),
 ) {
-    for_each_group(program, tensors, |rule, step, group| match rule.scope() {
-        _ if rule.scalars() == 0 => {}
-        Scope::Tensor => group.chunks_mut(1).for_each(|tensor| settle(backend, rule, step, tensor, &feed)),
-        Scope::Together => settle(backend, rule, step, group, &feed),
+    for_each_group(tensors, Tag::has_rule_of, |tag, group| {
+        let rule = program.rule(tag);
+        match rule.scope() {
+            _ if has_only_full(rule.slots()) => {}
+            Scope::Tensor => {
+                group.chunks_mut(1).for_each(|tensor| settle(backend, rule, Shared::default(), tensor, &feed))
+            }
+            Scope::Together => settle(backend, rule, program.shared(tag), group, &feed),
+        }
     });
 }
 
 /// One of a rule's scalars; 0 where there are fewer.
-pub(crate) fn scalar(scalars: &[f32], i: usize) -> f64 {
-    scalars.get(i).copied().unwrap_or_default().into()
+pub(crate) fn scalar(scalars: &[f64], i: usize) -> f64 {
+    scalars.get(i).copied().unwrap_or_default()
 }
 
 /// A measuring kernel that puts the gradient out, behind the state.
@@ -110,19 +117,20 @@ impl<const N: usize> Kernel<N> for Gradient {
     }
 }
 
-/// Takes the scalars of the first tensor, changes them by the sums over all, and gives them to all.
+/// Takes the newest scalars among the tensors, changes them by the sums over all, and gives them to all.
 fn settle<R: Rule, T: Whole>(
     backend: Backend,
     rule: &R,
-    step: u64,
+    shared: Shared,
     tensors: &mut [T],
     feed: &impl Fn(&mut T, Sweep<'_>),
 ) {
-    let mut taken = tensors.iter_mut().filter(|tensor| !tensor.is_left_out());
-    let Some(mut scalars) = taken.next().map(|tensor| tensor.read_scalars(rule.scalars())) else {
-        return;
-    };
-    let known = &mut scalars[..rule.scalars().min(MAX_SCALARS)];
+    let stepped = tensors.iter().filter(|tensor| !tensor.is_left_out());
+    let Some(step) = stepped.map(|tensor| tensor.tag().step).max() else { return };
+    let step = step.max(shared.steps);
+    let slots = rule.slots();
+    let mut scalars = newest_scalars(slots, shared, tensors);
+    let known = &mut scalars[..(slots.len() - full_slots(slots)).min(MAX_SCALARS)];
     let mut sums = [ExactSum::default(); MAX_SUMS];
     for tensor in tensors.iter_mut().filter(|tensor| !tensor.is_left_out()) {
         let of_tensor = measure_tensor(backend, rule, step, known, tensor, feed);
@@ -130,8 +138,25 @@ fn settle<R: Rule, T: Whole>(
     }
     let sums = sums.map(|sum| sum.total());
     rule.settle(step, &sums[..rule.sums().len().min(MAX_SUMS)], known);
-    for tensor in tensors.iter_mut().filter(|tensor| !tensor.is_left_out()) {
-        tensor.write_scalars(rule.scalars(), scalars);
+    tensors.iter_mut().for_each(|tensor| tensor.settle(slots, scalars));
+}
+
+/// The scalars of the tensor that has taken the most steps. Where several have, these are alike, but for one that joined
+/// without a counter of its own and starts from zeros: then the larger ones are the newer ones.
+fn newest_scalars<T: Whole>(slots: &[Slot], shared: Shared, tensors: &[T]) -> [f64; MAX_SCALARS] {
+    let of_tensor =
+        |tensor: &T| Shared { steps: tensor.tag().step.saturating_sub(1), scalars: tensor.scalars(slots) };
+    tensors.iter().map(of_tensor).fold(shared, Shared::newer).scalars
+}
+
+impl Shared {
+    /// The one after more steps, or else the larger one.
+    pub(crate) fn newer(self, other: Self) -> Self {
+        let in_turn = self.scalars.iter().zip(&other.scalars).map(|(mine, others)| mine.total_cmp(others));
+        match in_turn.fold(self.steps.cmp(&other.steps), Ordering::then) {
+            Ordering::Less => other,
+            Ordering::Equal | Ordering::Greater => self,
+        }
     }
 }
 
@@ -139,7 +164,7 @@ fn measure_tensor<R: Rule, T: Whole>(
     backend: Backend,
     rule: &R,
     step: u64,
-    scalars: &[f32],
+    scalars: &[f64],
     tensor: &mut T,
     feed: &impl Fn(&mut T, Sweep<'_>),
 ) -> [ExactSum; MAX_SUMS] {
@@ -148,7 +173,7 @@ fn measure_tensor<R: Rule, T: Whole>(
     let measuring = Measuring {
         backend,
         prepare: Prepare { scale: scale * tensor.factor(), shrink },
-        long: rule.state().len().saturating_sub(rule.scalars()),
+        long: full_slots(rule.slots()),
         sums: rule.sums(),
         blocks: &mut blocks,
         feed: &mut |sweep| feed(tensor, sweep),
@@ -253,10 +278,6 @@ impl<K: Kernel<N>, const N: usize> Kernel<N> for Seen<K> {
 }
 
 /// How much larger a tensor's parameters are than its update, both as sums of squares; 1 where there is nothing to compare.
-pub(crate) fn trust_ratio(params: f64, update: f64, coefficient: f64, eps: f64) -> f32 {
-    if params == 0.0 || update == 0.0 {
-        1.0
-    } else {
-        (coefficient * sqrt(params) / (sqrt(update) + eps)) as f32
-    }
+pub(crate) fn trust_ratio(params: f64, update: f64, coefficient: f64, eps: f64) -> f64 {
+    if params == 0.0 || update == 0.0 { 1.0 } else { coefficient * sqrt(params) / (sqrt(update) + eps) }
 }

@@ -95,13 +95,15 @@ impl<J: Join> Workers<J> {
     ) -> Result<(), Error> {
         check_rule(rule, step)?;
         let mut tensor = Tensor::borrow(params, grads, state)?;
+        tensor.begin(step);
         tensor.check(&Layout::of(rule))?;
-        self.run(&OneRule { rule, step }, core::slice::from_mut(&mut tensor));
+        tensor.check_start(rule)?;
+        self.run(&OneRule(rule), core::slice::from_mut(&mut tensor));
         Ok(())
     }
 
     /// One step of `rule` for all `tensors`, in one fork and join: large ones are cut into ranges, small ones packed
-    /// together.
+    /// together. It is step number `step` of each tensor that has no [counter](Tensor::counter) of its own.
     ///
     /// # Errors
     /// As [`step()`](crate::step()), with [`Error::TensorLength`] for a slice of wrong length, which names the tensor by
@@ -109,8 +111,10 @@ impl<J: Join> Workers<J> {
     pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         check_rule(rule, step)?;
         let layout = Layout::of(rule);
-        check_each(tensors, |tensor| tensor.check(&layout))?;
-        self.run(&OneRule { rule, step }, tensors);
+        tensors.iter_mut().for_each(|tensor| tensor.begin(step));
+        check_each(tensors, |tensor| tensor.check(&layout).and_then(|()| tensor.check_start(rule)))?;
+        self.run(&OneRule(rule), tensors);
+        tensors.iter_mut().for_each(Tensor::count);
         Ok(())
     }
 

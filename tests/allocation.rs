@@ -79,7 +79,7 @@ fn optimizer_steps(rule: &AnyRule, model: &mut [Buffers]) -> usize {
         .enumerate()
         .map(|(i, b)| optimizer.register(&i.to_string(), b.params.len()).unwrap())
         .collect();
-    assert_eq!(rule.state().len(), model[0].state.len());
+    assert_eq!(rule.slots().len(), model[0].state.len());
     let mut list: Vec<_> = (ids.iter().zip(model))
         .map(|(&id, b)| Param { id, params: &mut b.params, grads: Some(&b.grads) })
         .collect();
@@ -102,6 +102,7 @@ fn pass_of_step(step: u64) -> Pass {
 /// What a pass keeps beside the slices of a step.
 struct Beside {
     average: Vec<f32>,
+    averaged: u64,
     copy: Vec<half::bf16>,
     slot: TelemetrySlot,
 }
@@ -111,6 +112,7 @@ impl Beside {
         let lens = model.iter().map(|buffers| buffers.params.len());
         lens.map(|len| Self {
             average: vec![0.0; len],
+            averaged: 0,
             copy: vec![half::bf16::ZERO; len],
             slot: TelemetrySlot::default(),
         })
@@ -118,7 +120,11 @@ impl Beside {
     }
 
     fn with<'a>(&'a mut self, tensor: PassTensor<'a>) -> PassTensor<'a> {
-        tensor.average(&mut self.average).copy_out(&mut self.copy[..]).telemetry(&self.slot).rows(1)
+        tensor
+            .average(&mut self.average, &mut self.averaged)
+            .copy_out(&mut self.copy[..])
+            .telemetry(&self.slot)
+            .rows(1)
     }
 }
 
@@ -150,10 +156,10 @@ fn optimizer_passes(join: impl Join, rule: &AnyRule, model: &mut [Buffers]) -> u
             PassParam { id, tensor: beside.with(tensor) }
         })
         .collect();
-    optimizer.step_pass(&workers, &pass_of_step(1), &mut list).unwrap();
+    let _ = optimizer.step_pass(&workers, &pass_of_step(1), &mut list).unwrap();
     allocations(|| {
         for t in 2..PASSES {
-            optimizer.step_pass(&workers, &pass_of_step(t), &mut list).unwrap();
+            let _ = optimizer.step_pass(&workers, &pass_of_step(t), &mut list).unwrap();
         }
     })
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::Write as _;
+use std::{io::Write as _, ops::RangeInclusive};
 
 use common::{Buffers, Configuration, Random, configurations, values::awkward};
 use gradstep::{Backend, Rule};
@@ -62,11 +62,27 @@ fn framed_step(
     }
 }
 
-/// Three steps against the naive twin.
+/// Two first steps against the naive twin.
+fn compare_first_steps(configuration: &Configuration, backend: Backend, start: &Buffers, offset: usize) {
+    let fresh = Buffers::new(&configuration.rule, start.params.clone(), start.grads.clone());
+    compare_steps(configuration, backend, &fresh, offset, 1..=2);
+}
+
+/// Two later steps, from state of any kind.
 fn compare(configuration: &Configuration, backend: Backend, start: &Buffers, offset: usize) {
+    compare_steps(configuration, backend, start, offset, 2..=3);
+}
+
+fn compare_steps(
+    configuration: &Configuration,
+    backend: Backend,
+    start: &Buffers,
+    offset: usize,
+    steps: RangeInclusive<u64>,
+) {
     let Configuration { label, rule } = configuration;
     let (mut naive, mut real) = (start.clone(), start.clone());
-    for t in 1..=3 {
+    for t in steps {
         let label =
             format!("{label} on {backend}, {} elements at offset {offset}, step {t}", start.params.len());
         naive.naive_step(rule, t);
@@ -96,6 +112,7 @@ fn every_length_and_alignment() {
                 for offset in [0, 1, 2, 3, 7, 16] {
                     compare(configuration, backend, &start, offset);
                 }
+                compare_first_steps(configuration, backend, &start, len % MARGIN);
             }
         }
     });
@@ -115,6 +132,7 @@ fn awkward_values() {
                     *slice = awkward(len, &mut random);
                 }
                 compare(configuration, backend, &start, 1);
+                compare_first_steps(configuration, backend, &start, 1);
             }
         }
     });
@@ -148,8 +166,8 @@ fn poison_stays_in_its_element() {
                 clean.grads[place] = 0.0;
                 let mut poisoned = clean.clone();
                 poisoned.grads[place] = poison;
-                clean.step(backend, &rule, 1).unwrap();
-                poisoned.step(backend, &rule, 1).unwrap();
+                clean.step(backend, &rule, 2).unwrap();
+                poisoned.step(backend, &rule, 2).unwrap();
                 for slice in 0..=clean.state.len() {
                     let differing = (clean.bits().iter().zip(poisoned.bits()).skip(67 * slice).take(67))
                         .enumerate()

@@ -5,7 +5,7 @@ mod common;
 use common::{Buffers, Random, configurations};
 use gradstep::{
     AdaGrad, Adam, AmsGrad, AnyRule, Backend, Change, Domain, Error, Kernel, KernelVisitor, Kind, Lane,
-    Momentum, Options, RmsProp, Rule, Sgd, Value, Velocity, init_state, par_step, step, train,
+    Momentum, Options, RmsProp, Rule, Sgd, Slot, Value, Velocity, init_state, par_step, step, train,
 };
 
 #[test]
@@ -13,11 +13,11 @@ fn a_wrong_length_names_the_slice_and_touches_nothing() {
     let mut random = Random(1);
     for configuration in configurations() {
         let rule = configuration.rule;
-        for wrong in 0..=rule.state().len() {
+        for wrong in 0..=rule.slots().len() {
             let mut buffers = Buffers::random(&rule, 33, &mut random);
             let (slice, name) = match wrong {
                 0 => (&mut buffers.grads, "grads"),
-                slot => (&mut buffers.state[slot - 1], rule.state()[slot - 1]),
+                slot => (&mut buffers.state[slot - 1], rule.slots()[slot - 1].name),
             };
             slice.pop();
             let before = buffers.bits();
@@ -174,9 +174,11 @@ fn contradictions() {
 fn initial_state() {
     let rule = AdaGrad::keras();
     let mut sum = [7.0; 3];
-    init_state(&rule, &mut [&mut sum]).unwrap();
+    init_state(&rule, &[0.0; 3], &mut [&mut sum]).unwrap();
     assert_eq!(sum, [0.1; 3]);
-    assert!(matches!(init_state(&rule, &mut []), Err(Error::StateCount { found: 0, .. })));
+    assert!(matches!(init_state(&rule, &[0.0; 3], &mut []), Err(Error::StateCount { found: 0, .. })));
+    let length = Err(Error::Length { slice: "sum", expected: 2, found: 3 });
+    assert_eq!(init_state(&rule, &[0.0; 2], &mut [&mut sum]), length);
 }
 
 /// Says that it has no state, and computes with one slice of it.
@@ -194,7 +196,7 @@ impl Rule for Liar {
         "liar"
     }
 
-    fn state(&self) -> &'static [&'static str] {
+    fn slots(&self) -> &'static [Slot] {
         &[]
     }
 

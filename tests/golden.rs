@@ -10,7 +10,7 @@ mod ulps;
 
 use std::collections::BTreeMap;
 
-use gradstep::{AnyRule, Backend, Rule, Value, init_state};
+use gradstep::{AnyRule, Backend, Rule, Value, new_state};
 use record::{Case, Record, Run};
 use ulps::ulps;
 
@@ -98,13 +98,11 @@ fn name_of<'a>(case: &Case, slot: &'a str) -> &'a str {
 /// Our run, in the form of theirs.
 fn run(rule: &AnyRule, record: &Record, case: &Case) -> Run {
     let mut params = record.input("params")[0].clone();
-    let slots = 0..rule.state().len();
-    let mut state: Vec<_> = slots.map(|slot| vec![0.0; rule.state_len(slot, params.len())]).collect();
+    let mut state = new_state(rule, &params);
     let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
-    init_state(rule, &mut slices).unwrap();
-    for (slot, slice) in rule.state().iter().zip(&mut slices) {
-        if GIVEN.contains(&(&case.what, slot)) {
-            let given = case.run("float64").get("state", name_of(case, slot));
+    for (slot, slice) in rule.slots().iter().zip(&mut slices) {
+        if GIVEN.contains(&(&case.what, slot.name)) {
+            let given = case.run("float64").get("state", name_of(case, slot.name));
             slice.iter_mut().zip(given).for_each(|(value, &given)| *value = given as f32);
         }
     }
@@ -114,9 +112,8 @@ fn run(rule: &AnyRule, record: &Record, case: &Case) -> Run {
         run.insert("step", &t.to_string(), widen(&params));
     }
     // Scalars are not recorded.
-    let slices = rule.state().len() - rule.scalars();
-    for (slot, values) in rule.state().iter().zip(&state).take(slices) {
-        run.insert("state", name_of(case, slot), widen(values));
+    for (slot, values) in rule.slots().iter().zip(&state).filter(|(slot, _)| slot.is_full()) {
+        run.insert("state", name_of(case, slot.name), widen(values));
     }
     run
 }

@@ -248,7 +248,7 @@ fn max_norm_agrees(record: &Record, case: &Case, pass: &Pass) -> Result<(), Erro
         let there = rows.there(record, i, params);
         let mut limited = [there.clone()];
         let grads = [vec![0.0; there.len()]];
-        step(&pass, &Sgd::torch(), &mut limited, &grads, &mut [], &[Some(count)]);
+        let _ = step(&pass, &Sgd::torch(), &mut limited, &grads, &mut [], &[Some(count)]);
         let kind = format!("params.{i}");
         let truth: Vec<_> = case.run("float64").get(&kind, "1").iter().map(|&x| x as f32).collect();
         let truth = rows.there(record, i, &truth);
@@ -358,12 +358,14 @@ fn step_with_averages(
     grads: &[Vec<f32>],
     averages: &mut [Vec<f32>],
 ) {
-    let mut tensors: Vec<_> = (params.iter_mut().zip(grads).zip(averages))
-        .map(|((params, grads), average)| {
-            PassTensor::new(&mut params[..], &grads[..], []).unwrap().average(average)
+    // Each step so far went into the averages.
+    let mut averaged = vec![t as u64 - 1; params.len()];
+    let mut tensors: Vec<_> = (params.iter_mut().zip(grads).zip(averages.iter_mut().zip(&mut averaged)))
+        .map(|((params, grads), (average, averaged))| {
+            PassTensor::new(&mut params[..], &grads[..], []).unwrap().average(average, averaged)
         })
         .collect();
-    Workers::serial().step_pass(pass, rule, t as u64, &mut tensors).unwrap();
+    let _ = Workers::serial().step_pass(pass, rule, t as u64, &mut tensors).unwrap();
 }
 
 /// Of weights that are the recorded gradients, one after the other, after `first` where there is one.

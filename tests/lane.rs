@@ -3,7 +3,7 @@
 mod common;
 
 use common::values::AWKWARD;
-use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Rule};
+use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot};
 
 /// A kernel has at most eight state slices, so the operations are shared out over two.
 const OPERATIONS: [&str; 16] = [
@@ -32,8 +32,9 @@ impl Rule for Operations {
         "operations"
     }
 
-    fn state(&self) -> &'static [&'static str] {
-        if self.second_half { &OPERATIONS[8..] } else { &OPERATIONS[..8] }
+    fn slots(&self) -> &'static [Slot] {
+        const RESULTS: &[Slot] = &[Slot::full("result", Role::Mean); 8];
+        RESULTS
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
@@ -125,7 +126,7 @@ fn the_cube_root() {
             "cube root"
         }
 
-        fn state(&self) -> &'static [&'static str] {
+        fn slots(&self) -> &'static [Slot] {
             &[]
         }
 

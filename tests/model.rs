@@ -11,7 +11,7 @@ use std::{
 use common::{Buffers, Random, configurations_of};
 use gradstep::{
     AnyRule, Backend, Change, Error, Join, Kernel, KernelVisitor, Lane, Momentum, Rayon, Rule, Scope, Serial,
-    Sgd, Tensor, Workers,
+    Sgd, Slot, Tensor, Workers,
 };
 use proptest::prelude::*;
 
@@ -245,7 +245,7 @@ fn a_rule_that_panics_is_heard_of() {
             "panics"
         }
 
-        fn state(&self) -> &'static [&'static str] {
+        fn slots(&self) -> &'static [Slot] {
             &[]
         }
 

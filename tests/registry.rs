@@ -5,7 +5,7 @@ mod common;
 use std::{collections::BTreeSet, fs, path::Path};
 
 use common::{Configuration, configurations_of, presets};
-use gradstep::{AnyRule, Rule, Value};
+use gradstep::{AnyRule, Rule, Value, full_slots};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -61,7 +61,7 @@ impl Row {
     /// What a step reads and writes: parameter and gradient, and each value of state twice.
     /// A scalar costs nothing worth counting.
     fn has_bytes(&self, presets: &[Configuration], all: &[Configuration]) {
-        let slices = |rule: &AnyRule| rule.state().len() - rule.scalars();
+        let slices = |rule: &AnyRule| full_slots(rule.slots());
         let bytes = |of: &[Configuration]| -> BTreeSet<usize> {
             of.iter().map(|configuration| 12 + 8 * slices(&configuration.rule)).collect()
         };
@@ -97,7 +97,9 @@ fn the_readme_has_a_row_for_each_rule() {
         let row = Row::of(name, &readme);
         let configurations = configurations_of(name);
         row.is(!row.cells[1].is_empty(), "a formula");
-        row.has_state(&configurations.iter().flat_map(|one| one.rule.state()).copied().collect());
+        row.has_state(
+            &configurations.iter().flat_map(|one| one.rule.slots()).map(|slot| slot.name).collect(),
+        );
         row.has_bytes(&presets(name), &configurations);
         row.has_presets(AnyRule::presets(name));
         row.has_papers();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Buffers, Random, configurations_of, whole};
-use gradstep::{AnyRule, Backend, DoG, Rule, Scope, Tensor, Workers};
+use gradstep::{AnyRule, Backend, DoG, Rule, Scope, Tensor, Workers, full_slots};
 use rayon::ThreadPoolBuilder;
 
 fn gradients(len: usize, random: &mut Random) -> Vec<f32> {
@@ -87,7 +87,7 @@ fn scopes() {
         }
         let same = model.iter().zip(&alone).all(|(a, b)| a.bits() == b.bits());
         assert_eq!(same, rule.scope() == Scope::Tensor, "{rule:?}");
-        let slices = rule.state().len() - rule.scalars();
+        let slices = full_slots(rule.slots());
         let equal = model[0].state[slices..] == model[1].state[slices..];
         assert_eq!(equal, rule.scope() == Scope::Together || rule.sums().is_empty(), "{rule:?}");
     }

@@ -4,7 +4,7 @@
 
 pub mod pairs;
 
-use gradstep::{AnyRule, Rule, Tensor};
+use gradstep::{AnyRule, Rule, Tensor, full_slots, new_state};
 
 /// Tensors with values, gradients and state.
 pub struct Model(Vec<Buffers>);
@@ -26,11 +26,9 @@ impl Model {
     pub fn new(rule: &AnyRule, shapes: &[usize]) -> Self {
         let wave = |i: usize| (i % 1000) as f32 / 1000.0 - 0.4995;
         let buffers = |&len: &usize| Buffers {
+            state: new_state(rule, &(0..len).map(wave).collect::<Vec<_>>()),
             params: (0..len).map(wave).collect(),
             grads: (0..len).map(|i| wave(7 * i)).collect(),
-            state: (0..rule.state().len())
-                .map(|slot| vec![rule.initial(slot); rule.state_len(slot, len)])
-                .collect(),
         };
         Self(shapes.iter().map(buffers).collect())
     }
@@ -46,7 +44,7 @@ impl Model {
 
 /// The least number of bytes that a step moves: parameters and state read and written, gradients read.
 pub fn traffic(rule: &AnyRule, elements: usize) -> u64 {
-    (size_of::<f32>() * elements * (3 + 2 * (rule.state().len() - rule.scalars()))) as u64
+    (size_of::<f32>() * elements * (3 + 2 * (full_slots(rule.slots())))) as u64
 }
 
 /// Many tensors so small that the call is all.

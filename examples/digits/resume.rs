@@ -1,6 +1,6 @@
 //! A training run that is interrupted, saved and resumed has the losses of an unbroken one, bit for bit.
 
-use gradstep::{AnyRule, Optimizer, Param, ParamId, Rule, Workers};
+use gradstep::{AnyRule, Optimizer, Param, ParamId, Rule, Saved, Workers};
 
 use crate::{
     data::Data,
@@ -42,7 +42,9 @@ impl Run {
         let mut run = Self::new(rule);
         run.params.clone_from(&self.params);
         for saved in self.optimizer.save() {
-            run.optimizer.load(saved.name, saved.step, &saved.state.collect::<Vec<_>>()).unwrap();
+            let made_by = &saved.made_by.to_string();
+            let state = &saved.state.collect::<Vec<_>>();
+            run.optimizer.load(saved.name, &Saved { made_by, step: saved.step, state }).unwrap();
         }
         run
     }

@@ -8,7 +8,7 @@ use std::{
 
 use gradstep::{
     AnyRule, Error, Optimizer, ParamId, Pass, PassParam, PassTensor, Rule as _, Telemetry, TelemetrySlot,
-    Workers,
+    Workers, full_slots,
 };
 
 use crate::{
@@ -75,7 +75,8 @@ struct Watched {
 impl<'a> Recorder<'a> {
     /// A rule that takes norms of whole tensors gets the network as one, since that is what it gets without telemetry.
     pub fn new(rule: Timed<'a, AnyRule>) -> Result<Self, Error> {
-        let names = if rule.scalars() > 0 { &[("network", PARAMS)][..] } else { &TENSORS };
+        let names =
+            if full_slots(rule.slots()) < rule.slots().len() { &[("network", PARAMS)][..] } else { &TENSORS };
         let mut optimizer = Optimizer::new(rule)?;
         let mut watch = |&(name, len)| {
             Ok(Watched { id: optimizer.register(name, len)?, name, len, slot: TelemetrySlot::default() })
@@ -93,7 +94,7 @@ impl<'a> Recorder<'a> {
             list.push(PassParam { id: *id, tensor });
             (params, grads) = (later_params, later_grads);
         }
-        self.optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut list)?;
+        let _ = self.optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut list)?;
         self.record();
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gradstep::{KernelVisitor, Measuring, Prepare, Rule, Run, Scope, Sum};
+use gradstep::{KernelVisitor, Measuring, Prepare, Rule, Run, Scope, Slot, Sum};
 
 /// The rule within, with a clock around each step, and around the pass before it that some rules have.
 #[derive(Clone, Copy)]
@@ -19,8 +19,16 @@ impl<R: Rule> Rule for Timed<'_, R> {
         self.rule.name()
     }
 
-    fn state(&self) -> &'static [&'static str] {
-        self.rule.state()
+    fn kind(&self) -> &'static str {
+        self.rule.kind()
+    }
+
+    fn convention(&self) -> &'static str {
+        self.rule.convention()
+    }
+
+    fn slots(&self) -> &'static [Slot] {
+        self.rule.slots()
     }
 
     fn initial(&self, slot: usize) -> f32 {
@@ -29,10 +37,6 @@ impl<R: Rule> Rule for Timed<'_, R> {
 
     fn prepare(&self) -> Prepare {
         self.rule.prepare()
-    }
-
-    fn scalars(&self) -> usize {
-        self.rule.scalars()
     }
 
     fn sums(&self) -> &'static [Sum] {
@@ -46,17 +50,17 @@ impl<R: Rule> Rule for Timed<'_, R> {
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         step: u64,
-        scalars: &[f32],
+        scalars: &[f64],
         visitor: V,
     ) -> Option<V::Output> {
         self.rule.with_measuring_kernel(step, scalars, visitor)
     }
 
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
         self.rule.settle(step, sums, scalars);
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         self.rule.with_settled_kernel(step, scalars, visitor)
     }
 
@@ -64,11 +68,11 @@ impl<R: Rule> Rule for Timed<'_, R> {
         self.rule.with_kernel(step, visitor)
     }
 
-    fn run(&self, step: u64, scalars: &[f32], run: Run<'_>) {
+    fn run(&self, step: u64, scalars: &[f64], run: Run<'_>) {
         self.timed(step, || self.rule.run(step, scalars, run));
     }
 
-    fn measure(&self, step: u64, scalars: &[f32], measuring: Measuring<'_>) {
+    fn measure(&self, step: u64, scalars: &[f64], measuring: Measuring<'_>) {
         self.timed(step, || self.rule.measure(step, scalars, measuring))
     }
 }

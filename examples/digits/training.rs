@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gradstep::{
-    AnyRule, Error, Rule as _, step,
+    AnyRule, Error, Rule as _, new_state, step,
     train::{Batch, Epoch, Plan, Reason, minimize_with},
 };
 
@@ -96,8 +96,7 @@ struct Descent {
 impl Training<'_> {
     fn plain(&self, params: &mut [f32]) -> Result<Descent, Error> {
         let rule = &self.rule;
-        let slice = |slot| vec![rule.initial(slot); rule.state_len(slot, PARAMS)];
-        let mut state: Vec<_> = (0..rule.state().len()).map(slice).collect();
+        let mut state = new_state(rule, params);
         let mut state: Vec<_> = state.iter_mut().map(Vec::as_mut_slice).collect();
         self.descend(params, |number, params, grads| step(rule, number, params, grads, &mut state))
     }

@@ -1,6 +1,6 @@
 //! What a step works on.
 
-use gradstep::{Rule, init_state};
+use gradstep::{Rule, Slot, init_state};
 
 const PAGE: usize = 4096;
 
@@ -29,14 +29,15 @@ impl Buffers {
     pub fn new(rule: &impl Rule, elements: usize, aligned: bool, pass: bool) -> Self {
         let wave = |i: usize| 0.25 + (i % 1000) as f32 / 1000.0;
         let floats = |value: &dyn Fn(usize) -> f32| Floats::new(elements, aligned, value);
-        let slot = |slot| Floats::new(rule.state_len(slot, elements), aligned, &|_| 0.0);
+        let slice = |slot: &Slot| Floats::new(slot.len(elements), aligned, &|_| 0.0);
         let mut buffers = Self {
             params: floats(&wave),
             grads: floats(&|i| wave(7 * i)),
-            state: (0..rule.state().len()).map(slot).collect(),
+            state: rule.slots().iter().map(slice).collect(),
             copy: vec![1; if pass { elements } else { 0 }],
         };
-        init_state(rule, &mut buffers.slices().state).expect("there is one slice for each name");
+        let mut slices = buffers.slices();
+        init_state(rule, slices.params, &mut slices.state).expect("there is a slice for each slot");
         buffers
     }
 

@@ -1,6 +1,6 @@
 //! What is measured at a time.
 
-use gradstep::{AnyRule, Rule as _};
+use gradstep::{AnyRule, Rule as _, full_slots};
 
 use crate::roof::takes_root_and_divides;
 
@@ -29,7 +29,7 @@ pub struct Case {
 
 impl Case {
     pub fn slots(&self) -> usize {
-        self.rule.state().len() - self.rule.scalars()
+        full_slots(self.rule.slots())
     }
 
     /// The least traffic of a step, for each parameter: it and the state are read and written, the gradient is read. A pass

@@ -1,6 +1,6 @@
 //! The roofs, written as rules: they run through the same loop, instructions and threads as the rules themselves.
 
-use gradstep::{Change, Kernel, KernelVisitor, Lane, Rule};
+use gradstep::{Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot};
 
 /// The rules whose defaults take one root and one division for each parameter.
 const ROOT_AND_DIVISION: [&str; 5] = ["adagrad", "rmsprop", "adadelta", "adam", "adamw"];
@@ -21,8 +21,9 @@ impl Rule for SameBytes {
         "same bytes"
     }
 
-    fn state(&self) -> &'static [&'static str] {
-        &["first", "second", "third", "fourth"][..self.slots]
+    fn slots(&self) -> &'static [Slot] {
+        const ALL: &[Slot] = &[Slot::full("sum", Role::Sum); 4];
+        &ALL[..self.slots]
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
@@ -60,7 +61,7 @@ impl Rule for RootsAndDivisions {
         "roots and divisions"
     }
 
-    fn state(&self) -> &'static [&'static str] {
+    fn slots(&self) -> &'static [Slot] {
         &[]
     }
 
@@ -83,7 +84,7 @@ impl Kernel<0> for RootsAndDivisions {
 
 #[cfg(test)]
 mod tests {
-    use gradstep::AnyRule;
+    use gradstep::{AnyRule, full_slots};
 
     use super::*;
 
@@ -91,8 +92,8 @@ mod tests {
     fn every_rule_has_a_roof() {
         for name in AnyRule::NAMES {
             let rule = AnyRule::named(name).unwrap();
-            let slots = rule.state().len() - rule.scalars();
-            assert_eq!(SameBytes { slots }.state().len(), slots);
+            let slots = full_slots(rule.slots());
+            assert_eq!(SameBytes { slots }.slots().len(), slots);
         }
         assert!(ROOT_AND_DIVISION.iter().all(|name| AnyRule::NAMES.contains(name)));
     }

@@ -134,8 +134,8 @@ fn layout(rule: &AnyRule) -> (&'static [&'static str], usize) {
 
 impl Entry {
     fn new(name: String, group: usize, rule: &AnyRule, params: Vec<f32>) -> Self {
-        let slots = 0..rule.state().len();
-        let state = slots.map(|slot| vec![rule.initial(slot); rule.state_len(slot, params.len())]).collect();
+        let slots = 0..rule.slots().len();
+        let state = slots.map(|slot| vec![rule.initial(slot); rule.slots()[slot].len(params.len())]).collect();
         Self { name, group, step: 0, params, state }
     }
 
@@ -250,7 +250,7 @@ impl Twin {
                 tensors.push(tensor);
             }
         }
-        let report = if rule.scalars() == 0 {
+        let report = if full_slots(rule.slots()) == rule.slots().len() {
             scalar().finish_pass(pass, &rule, step, &mut tensors, model)
         } else {
             scalar().step_pass(pass, &rule, step, &mut tensors)
@@ -430,7 +430,7 @@ impl Pair {
     fn step_pass(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let mut items = self.items(u, true)?;
         let tags = self.twin.tags(&items).len();
-        let any_scalars = self.twin.groups.iter().any(|rule| rule.scalars() > 0);
+        let any_scalars = self.twin.groups.iter().any(|rule| full_slots(rule.slots()) < rule.slots().len());
         // Then the twin cannot know the norm.
         let apart = tags > 1 && any_scalars;
         let (pass, refuses, zeroes) = any_pass(u, !apart)?;

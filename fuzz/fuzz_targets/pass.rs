@@ -137,8 +137,8 @@ impl Owned {
         let len = u.int_in_range(0..=40)?;
         let mut floats =
             |len| (0..len).map(|_| Ok(f32::from_bits(u.arbitrary()?))).collect::<Result<Vec<f32>>>();
-        let slots = 0..rule.state().len();
-        let state = slots.map(|slot| floats(rule.state_len(slot, len))).collect::<Result<_>>()?;
+        let slots = 0..rule.slots().len();
+        let state = slots.map(|slot| floats(rule.slots()[slot].len(len))).collect::<Result<_>>()?;
         let average = if averages { Some(floats(len)?) } else { None };
         let rows = u.int_in_range(1..=len.max(1))?;
         Ok(Self {

@@ -1,9 +1,9 @@
 //! A run that is interrupted: what an [`Optimizer`] saves goes to a file in the format safetensors, under PyTorch's names, and
 //! another optimizer goes on from that.
 
-use std::{borrow::Cow, format, vec::Vec};
+use std::{borrow::Cow, format, string::ToString, vec::Vec};
 
-use gradstep::{Error, Join, Optimizer, Options, Param, ParamId, Rule, Workers};
+use gradstep::{Error, Join, Optimizer, Options, Param, ParamId, Rule, Saved, StateKind, Workers};
 use safetensors::{Dtype, SafeTensors, View, serialize};
 
 use crate::{
@@ -83,11 +83,13 @@ impl<R: Rule> Running<R> {
         for (len, (params, _)) in LENGTHS.into_iter().zip(model.params()) {
             let name = format!("w{len}");
             params.copy_from_slice(&floats(bytes(&name)));
-            let slots = self.optimizer.rule(Optimizer::<R>::FIRST_GROUP)?.state();
+            let kind = StateKind::of(self.optimizer.rule(Optimizer::<R>::FIRST_GROUP)?);
+            let slots = kind.slots.iter().map(|slot| slot.name);
             let state: Vec<_> =
-                slots.iter().map(|slot| (*slot, floats(bytes(&format!("{name}.{slot}"))))).collect();
+                slots.map(|slot| (slot, floats(bytes(&format!("{name}.{slot}"))))).collect();
             let state: Vec<_> = state.iter().map(|(slot, values)| (*slot, &values[..])).collect();
-            self.optimizer.load(&name, number(bytes(&format!("{name}.step"))), &state)?;
+            let step = number(bytes(&format!("{name}.step")));
+            self.optimizer.load(&name, &Saved { made_by: &kind.to_string(), step, state: &state })?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use core::array;
 
-use gradstep::{Error, FloatsMut, Format, PassTensor, Rule, Tensor};
+use gradstep::{Error, Extent, FloatsMut, Format, PassTensor, Rule, Slot, Tensor, init_state};
 
 use crate::{random::Random, scene::Scene};
 
@@ -24,6 +24,7 @@ struct Buffers {
     grads: [f32; LONGEST],
     state: [[f32; LONGEST]; SLOTS],
     average: [f32; LONGEST],
+    averaged: u64,
     copy: [u16; LONGEST],
 }
 
@@ -87,9 +88,21 @@ impl Model {
 impl Buffers {
     fn new(len: usize, rule: &impl Rule, scene: &Scene, random: &mut Random) -> Self {
         let params = array::from_fn(|place| (scene.start)(random, place));
-        let mut before = |slot| if scene.resumed() { random.signed().abs() } else { rule.initial(slot) };
-        let state = array::from_fn(|slot| array::from_fn(|_| before(slot)));
-        Self { len, params, grads: [0.0; LONGEST], state, average: [0.0; LONGEST], copy: [0; LONGEST] }
+        let mut state = [[0.0; LONGEST]; SLOTS];
+        if scene.resumed() {
+            state = array::from_fn(|_| array::from_fn(|_| random.signed().abs()));
+            for (slot, values) in rule.slots().iter().zip(&mut state) {
+                // What rounding took off a total is small beside it.
+                values[1] = if slot.extent == Extent::Total { 0.0 } else { values[1] };
+            }
+        } else {
+            let mut slices = slots(rule, len, &mut state);
+            let mut slices: [&mut [f32]; SLOTS] = array::from_fn(|_| slices.next().unwrap_or_default());
+            let used = &mut slices[..rule.slots().len()];
+            init_state(rule, &params[..len], used).expect("slices of the rule's own lengths");
+        }
+        let (grads, average, copy) = ([0.0; LONGEST], [0.0; LONGEST], [0; LONGEST]);
+        Self { len, params, grads, state, average, averaged: 0, copy }
     }
 
     fn tensor(&mut self, rule: &impl Rule) -> Result<Tensor<'_>, Error> {
@@ -99,16 +112,16 @@ impl Buffers {
 
     /// As one row.
     fn pass_tensor(&mut self, rule: &impl Rule, copy_format: Format) -> Result<PassTensor<'_>, Error> {
-        let Self { len, params, grads, state, average, copy } = self;
+        let Self { len, params, grads, state, average, averaged, copy } = self;
         let state = slots(rule, *len, state);
         let tensor = PassTensor::new(&mut params[..*len], &mut grads[..*len], state)?;
         let copy = FloatsMut::Half(copy_format, &mut copy[..*len]);
-        Ok(tensor.average(&mut average[..*len]).copy_out(copy).rows(1))
+        Ok(tensor.average(&mut average[..*len], averaged).copy_out(copy).rows(1))
     }
 
     fn values(&self, rule: &impl Rule) -> impl Iterator<Item = f32> {
-        let slots = self.state.iter().take(rule.state().len()).enumerate();
-        let state = slots.flat_map(|(slot, values)| values.iter().take(rule.state_len(slot, self.len)));
+        let slots = rule.slots().iter().zip(&self.state);
+        let state = slots.flat_map(|(slot, values)| values.iter().take(slot.len(self.len)));
         self.params[..self.len].iter().chain(state).copied()
     }
 }
@@ -118,6 +131,6 @@ fn slots<'a>(
     len: usize,
     state: &'a mut [[f32; LONGEST]; SLOTS],
 ) -> impl Iterator<Item = &'a mut [f32]> {
-    let slots = state.iter_mut().take(rule.state().len()).enumerate();
-    slots.map(move |(slot, values)| &mut values[..rule.state_len(slot, len).min(LONGEST)])
+    let slots: &'static [Slot] = rule.slots();
+    slots.iter().zip(state).map(move |(slot, values)| &mut values[..slot.len(len).min(LONGEST)])
 }

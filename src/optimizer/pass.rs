@@ -55,17 +55,19 @@ impl<R: Rule> Optimizer<R> {
         // The groups one after the other, as `step` has them.
         tensors.sort_unstable_by_key(Tagged::tag);
         tensors.iter_mut().for_each(|tensor| tensor.begin(pass));
-        let report = workers.run_pass(pass, &Groups(&self.groups), &mut tensors);
+        let groups = Groups { rules: &self.groups, shared: &self.shared };
+        let report = workers.run_pass(pass, &groups, &mut tensors);
 
         self.outcomes.clear();
         self.outcomes.extend(tensors.iter().map(PassTensor::outcome));
         self.pass_tensors = recycle(tensors);
         for outcome in &self.outcomes {
             let param = &mut params[outcome.place];
-            let entry = &mut self.entries[param.id.0];
+            let entry = &mut self.entries[param.id.place];
             entry.step = if outcome.skipped { entry.step } else { entry.next_step() };
             param.tensor.take_over(outcome);
         }
+        self.share_numbers(params.iter().filter(|param| !param.tensor.skipped()).map(|param| param.id));
         Ok(PassReport { skipped: self.entries.len() - report.stepped, ..report })
     }
 
@@ -87,6 +89,10 @@ impl<R: Rule> Optimizer<R> {
                 });
             }
             check_tensor(pass, &Layout::KEPT_ELSEWHERE, &param.tensor, || name)?;
+            if param.tensor.counts_itself() {
+                let reason = "it has a counter, and the optimizer counts its steps itself";
+                return Err(Error::Pass { tensor: name, reason });
+            }
         }
         Ok(())
     }
@@ -101,7 +107,7 @@ fn collect<'a>(
 ) {
     let mut at = 0;
     for (place, PassParam { id, tensor }) in params.iter_mut().enumerate() {
-        let entry = &entries[id.0];
+        let entry = &entries[id.place];
         let block = entry.take_block(&mut arena, &mut at);
         let tag = entry.tag(place);
         // A rule with more slices than a tensor holds was refused when its group was made.

@@ -102,6 +102,15 @@ impl<'a> Floats<'a> {
         self.len() == 0
     }
 
+    /// One of them, in single precision; 0 where there is none.
+    pub(crate) fn get(self, i: usize) -> f32 {
+        let mut x = [0.0];
+        if i < self.len() {
+            self.decode(i, &mut x);
+        }
+        x[0]
+    }
+
     /// A part of them, in single precision.
     #[inline(always)]
     pub(super) fn decode(&self, from: usize, to: &mut [f32]) {

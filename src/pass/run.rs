@@ -3,20 +3,22 @@
 use super::{
     Clip, Floats, GradSums, Grads, NonFinite, Pass, PassTensor,
     gradient::Preparation,
-    tensor::View,
+    tensor::{Plan, View},
     tile::{Scratch, Work},
 };
 #[cfg(feature = "std")]
 use crate::share::{Part, share};
 use crate::{
-    Error, Join, Prepare, Rule, Workers,
+    Error, Join, Prepare, Role, Rule, Slot, Workers,
     error::Name,
     run::{OneRule, Program, Run, Sweep, Tagged, check_rule},
-    tensor::{Layout, Tag, read_scalars, scalars},
+    slot::{full_slots, has_only_full},
+    tensor::{Layout, Tag, read_scalars, write_scalars},
     whole::{MAX_SCALARS, Whole, measure},
 };
 
 /// What a pass did.
+#[must_use = "it says whether the step was refused, and so whether the step's number is used up"]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PassReport {
     /// Whether the whole step was refused: nothing has changed then.
@@ -33,10 +35,24 @@ pub struct PassReport {
     pub grad_norm: Option<f64>,
 }
 
+impl PassReport {
+    /// The number of the step after this one, which was number `step`: the same number again where it was refused. A tensor
+    /// that the pass skipped has not taken its step either, which [`PassTensor::counter`] keeps account of.
+    #[must_use]
+    pub fn next_step(&self, step: u64) -> u64 {
+        if self.refused { step } else { step.saturating_add(1) }
+    }
+}
+
 impl<J: Join> Workers<J> {
     /// One step of `rule` for all `tensors`, with everything else that `pass` asks for.
     ///
     /// Whatever the threads, the backend and the order of the tensors: the same bits.
+    ///
+    /// It is step number `step` of each tensor that has no [counter](PassTensor::counter) of its own. A refused step is none:
+    /// the next call has the same number, which [`PassReport::next_step`] gives. A tensor that is skipped while others are
+    /// stepped falls behind by one; with a counter of its own it counts right, without one its rule takes it for a step
+    /// ahead.
     ///
     /// # Errors
     /// As [`step_model`](Self::step_model), and [`Error::Rows`], [`Error::ShardOffset`] or [`Error::Pass`] where tensor and
@@ -49,7 +65,7 @@ impl<J: Join> Workers<J> {
         tensors: &mut [PassTensor<'_>],
     ) -> Result<PassReport, Error> {
         check_model(pass, rule, step, tensors)?;
-        Ok(self.run_pass(pass, &OneRule { rule, step }, tensors))
+        Ok(self.run_pass(pass, &OneRule(rule), tensors))
     }
 
     /// The first half of [`step_pass`](Self::step_pass), for tensors that are shards: finds each one's
@@ -110,14 +126,14 @@ impl<J: Join> Workers<J> {
         check_model(pass, rule, step, tensors)?;
         for (place, tensor) in tensors.iter().enumerate() {
             let refusal = |reason| Err(Error::Pass { tensor: Name::number(place), reason });
-            if rule.scalars() > 0 {
+            if !has_only_full(rule.slots()) {
                 return refusal("the rule's own norms of a whole tensor cannot be had from shards");
             }
             if tensor.rows.is_none() && matches!(pass.clip, Clip::Adaptive { .. }) {
                 return refusal("adaptive clipping of shards needs rows");
             }
         }
-        Ok(self.finish(pass, &OneRule { rule, step }, tensors, &pass.combine(model.iter().copied())))
+        Ok(self.finish(pass, &OneRule(rule), tensors, &pass.combine(model.iter().copied())))
     }
 
     /// A pass over tensors that have been checked.
@@ -158,8 +174,12 @@ impl<J: Join> Workers<J> {
             let skip = refused || pass.check == Some(NonFinite::Skip) && whole.non_finite > 0;
             let clip = pass.clip_factor(whole, all);
             tensor.decide(skip, clip, &preparation);
+            tensor.plan_average(pass);
         }
         if !refused {
+            for tensor in tensors.iter_mut().filter(|tensor| tensor.plan.tag.fresh && !tensor.plan.skip) {
+                tensor.start(program.rule(tensor.plan.tag));
+            }
             if program.measures() {
                 measure(self.backend, program, tensors, |tensor, sweep| tensor.feed(&preparation, sweep));
             }
@@ -170,6 +190,7 @@ impl<J: Join> Workers<J> {
         if looked {
             tensors.iter().for_each(PassTensor::tell_unclipped);
         }
+        tensors.iter_mut().filter(|tensor| !tensor.plan.skip).for_each(|tensor| tensor.count(pass));
         let stepped = tensors.iter().filter(|tensor| !tensor.skipped());
         PassReport {
             refused,
@@ -210,32 +231,32 @@ fn step(
     if view.plan.skip {
         return;
     }
-    let (rule, step) = program.rule(view.plan.tag);
+    let Plan { tag, settled, average, .. } = view.plan;
+    let rule = program.rule(tag);
     let Prepare { scale, shrink } = rule.prepare();
     let scale = scale * view.plan.factor;
-    let long = rule.state().len().saturating_sub(rule.scalars());
-    // A rule with scalars may have moved it already, when it measured.
-    let is_momentum = |name: &&str| rule.scalars() == 0 && matches!(*name, "exp_avg" | "momentum_buffer");
+    let slots = rule.slots();
+    // A rule that measures may have moved it already.
+    let is_momentum = |slot: &Slot| has_only_full(slots) && slot.role == Role::Momentum;
     let work = Work {
         preparation: *preparation,
         measured,
         scale,
-        long,
-        momentum: rule.state().iter().take(long).position(is_momentum),
+        long: full_slots(slots),
+        momentum: slots.iter().position(is_momentum),
         flush: pass.flush_subnormals,
         max_norm: pass.max_norm,
         bounds: pass.bounds,
-        average: pass.average.and_then(|average| average.weight(step)),
-        overwrite: pass.average.is_some_and(|average| average.overwrites(step)),
+        average,
+        overwrite: pass.average.is_some_and(|average| average.overwrites(tag.step)),
         zero_grads: pass.zero_grads,
     };
-    let settled = view.plan.settled;
     let run = Run {
         backend: preparation.backend,
         prepare: Prepare { scale, shrink },
         feed: &mut |sweep| work.step(&mut view, scratch, sweep),
     };
-    rule.run(step, &settled[..rule.scalars().min(MAX_SCALARS)], run);
+    rule.run(tag.step, &settled, run);
 }
 
 impl Pass {
@@ -306,13 +327,13 @@ impl Tagged for PassTensor<'_> {
 }
 
 impl Whole for PassTensor<'_> {
-    fn read_scalars(&mut self, count: usize) -> [f32; MAX_SCALARS] {
-        read_scalars(scalars(self.held(), count))
+    fn scalars(&self, slots: &[Slot]) -> [f64; MAX_SCALARS] {
+        read_scalars(slots, &self.state)
     }
 
-    fn write_scalars(&mut self, count: usize, settled: [f32; MAX_SCALARS]) {
-        scalars(self.held(), count).zip(settled).for_each(|(held, new)| *held = new);
-        self.plan.settled = settled;
+    fn settle(&mut self, slots: &[Slot], scalars: [f64; MAX_SCALARS]) {
+        write_scalars(slots, &mut self.state, scalars);
+        self.plan.settled = scalars;
     }
 
     fn factor(&self) -> f32 {
@@ -333,8 +354,11 @@ fn check_model<R: Rule>(
 ) -> Result<(), Error> {
     check_rule(rule, step)?;
     let layout = Layout::of(rule);
-    for (place, tensor) in tensors.iter().enumerate() {
-        check_tensor(pass, &layout, tensor, || Name::number(place))?;
+    for (place, tensor) in tensors.iter_mut().enumerate() {
+        tensor.number(step);
+        let name = || Name::number(place);
+        check_tensor(pass, &layout, tensor, name)?;
+        tensor.check_start(rule).map_err(|error| error.of_tensor(name))?;
     }
     tensors.iter_mut().for_each(|tensor| tensor.begin(pass));
     Ok(())

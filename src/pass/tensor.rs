@@ -4,13 +4,12 @@ use core::array;
 
 use super::{Clip, Floats, FloatsMut, Grads, Pass, TelemetrySlot};
 use crate::{
-    Error,
+    Error, Rule,
     blocks::BLOCK,
     cell::Shared,
     error::Name,
     exact::ExactSum,
-    tensor::{Layout, MAX_STATE, Tag},
-    tile::part_mut,
+    tensor::{Layout, MAX_STATE, Tag, check_start, next_step, start},
     whole::MAX_SCALARS,
 };
 
@@ -52,6 +51,10 @@ pub struct PassTensor<'a> {
     pub(super) state: [&'a mut [f32]; MAX_STATE],
     pub(super) slots: usize,
     pub(super) average: Option<&'a mut [f32]>,
+    /// How many steps are in the average.
+    averaged: Option<&'a mut u64>,
+    /// How many steps the tensor has taken, where the caller counts them for this tensor alone.
+    counter: Option<&'a mut u64>,
     pub(super) copy: Option<FloatsMut<'a>>,
     pub(super) telemetry: Option<&'a TelemetrySlot>,
     pub(super) rows: Option<usize>,
@@ -72,8 +75,10 @@ pub(super) struct Plan {
     pub(super) in_one: bool,
     /// Unscaling and clipping in one.
     pub(super) factor: f32,
-    pub(super) settled: [f32; MAX_SCALARS],
+    pub(super) settled: [f64; MAX_SCALARS],
     pub(super) skip: bool,
+    /// What the new parameters weigh in the average, at a step that they go into it.
+    pub(super) average: Option<f32>,
 }
 
 /// What a pass found of a tensor, to be told by another that stands for the same one.
@@ -114,6 +119,8 @@ impl<'a> PassTensor<'a> {
             state,
             slots,
             average: None,
+            averaged: None,
+            counter: None,
             copy: None,
             telemetry: None,
             rows: None,
@@ -131,9 +138,74 @@ impl<'a> PassTensor<'a> {
     }
 
     /// A running average of the parameters, as long as they are, kept as [`Pass::average`](crate::Pass::average) says.
+    ///
+    /// `averaged` tells how many steps are in it: 0 at first, when it does not matter what the slice holds. A step that goes
+    /// into the average adds 1; one that is refused or skipped does not. A checkpoint has both.
     #[must_use]
-    pub fn average(self, average: &'a mut [f32]) -> Self {
-        Self { average: Some(average), ..self }
+    pub fn average(self, average: &'a mut [f32], averaged: &'a mut u64) -> Self {
+        Self { average: Some(average), averaged: Some(averaged), ..self }
+    }
+
+    /// Counts the steps of this tensor by itself: the next one has the number `*counter + 1`, whatever number the others
+    /// take, and `*counter` holds that number afterwards. It stays where the step is refused or the tensor skipped.
+    #[must_use]
+    pub fn counter(self, counter: &'a mut u64) -> Self {
+        Self { counter: Some(counter), ..self }
+    }
+
+    /// Writes what the state of this rule is before the first step, as [`init_state`](crate::init_state) does.
+    ///
+    /// # Errors
+    /// [`Error::StateCount`], [`Error::Length`]; nothing has changed then.
+    pub fn init_state<R: Rule>(&mut self, rule: &R) -> Result<(), Error> {
+        self.check_state(&Layout::of(rule))?;
+        self.start(rule);
+        Ok(())
+    }
+
+    /// The same for state that is known to fit.
+    pub(super) fn start<R: Rule>(&mut self, rule: &R) {
+        let params = self.params.as_floats();
+        start(rule, &mut self.state, |i| params.get(i));
+    }
+
+    /// Before a first step the state must be what the rule starts from.
+    pub(super) fn check_start<R: Rule>(&self, rule: &R) -> Result<(), Error> {
+        if self.plan.tag.step > 1 {
+            return Ok(());
+        }
+        let params = self.params.as_floats();
+        check_start(rule, &self.state, |i| params.get(i))
+    }
+
+    /// The number of the next step.
+    pub(super) fn number(&mut self, step: u64) {
+        self.plan.tag = Tag { step: next_step(self.counter.as_deref(), step), ..Tag::default() };
+    }
+
+    /// Whether the caller counts the steps.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn counts_itself(&self) -> bool {
+        self.counter.is_some()
+    }
+
+    /// Says what the coming step does to the average.
+    pub(super) fn plan_average(&mut self, pass: &Pass) {
+        let (step, averaged) = (self.plan.tag.step, self.averaged.as_deref().copied().unwrap_or(0));
+        self.plan.average = pass.average.and_then(|average| average.weight(step, averaged));
+    }
+
+    /// The step has been taken.
+    pub(super) fn count(&mut self, pass: &Pass) {
+        let step = self.plan.tag.step;
+        if let Some(counter) = &mut self.counter {
+            **counter = step;
+        }
+        if let Some(averaged) = &mut self.averaged
+            && pass.average.is_some_and(|average| average.takes_in(step))
+        {
+            **averaged = averaged.saturating_add(1);
+        }
     }
 
     /// Where the new parameters are to be copied to, rounded to nearest even: as many 16-bit floats.
@@ -222,6 +294,7 @@ impl<'a> PassTensor<'a> {
         let mut tensor = PassTensor::new(self.params.reborrow(), self.grads.reborrow(), state)?;
         tensor.more_grads = self.more_grads;
         tensor.average = self.average.as_deref_mut();
+        tensor.averaged = self.averaged.as_deref_mut();
         tensor.copy = self.copy.as_mut().map(FloatsMut::reborrow);
         tensor.telemetry = self.telemetry;
         tensor.rows = self.rows;
@@ -254,11 +327,6 @@ impl<'a> PassTensor<'a> {
         if let Some(slot) = self.telemetry {
             slot.clear();
         }
-    }
-
-    /// The state slices that it was given.
-    pub(super) fn held(&mut self) -> &mut [&'a mut [f32]] {
-        part_mut(&mut self.state, &(0..self.slots))
     }
 
     pub(super) fn check_state(&self, layout: &Layout) -> Result<(), Error> {

@@ -1,8 +1,9 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::{Numerator, Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::EXP_AVG,
 };
 
 rule_options! {
@@ -79,8 +80,8 @@ impl AdaBelief {
 impl Rule for AdaBelief {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_var"]
+    fn slots(&self) -> &'static [Slot] {
+        const { &[EXP_AVG, Slot::full("exp_avg_var", Role::Square)] }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

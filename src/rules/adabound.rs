@@ -1,8 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     moments::{Moments, step_size},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ},
 };
 
 rule_options! {
@@ -104,8 +105,8 @@ impl AdaBound {
 impl Rule for AdaBound {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] }
+    fn slots(&self) -> &'static [Slot] {
+        if self.amsgrad { &[EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ] } else { &[EXP_AVG, EXP_AVG_SQ] }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

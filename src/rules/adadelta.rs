@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -67,8 +67,8 @@ impl Adadelta {
 impl Rule for Adadelta {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["square_avg", "acc_delta"]
+    fn slots(&self) -> &'static [Slot] {
+        const { &[Slot::full("square_avg", Role::Square), Slot::full("acc_delta", Role::Square)] }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {

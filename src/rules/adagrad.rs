@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -88,8 +88,8 @@ impl AdaGrad {
 impl Rule for AdaGrad {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["sum"]
+    fn slots(&self) -> &'static [Slot] {
+        const { &[Slot::full("sum", Role::Sum).starting_as(Initial::Rule)] }
     }
 
     fn initial(&self, _slot: usize) -> f32 {

@@ -1,8 +1,9 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     moments::{Moments, Root, correction},
     options::{choices, rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ},
 };
 
 choices! {
@@ -134,10 +135,14 @@ impl Adam {
 impl Rule for Adam {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
+    fn convention(&self) -> &'static str {
+        if self.amsgrad == AmsGrad::Off { "" } else { self.amsgrad.word() }
+    }
+
+    fn slots(&self) -> &'static [Slot] {
         match self.amsgrad {
-            AmsGrad::Off => &["exp_avg", "exp_avg_sq"],
-            AmsGrad::Raw | AmsGrad::Corrected => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+            AmsGrad::Off => &[EXP_AVG, EXP_AVG_SQ],
+            AmsGrad::Raw | AmsGrad::Corrected => &[EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ],
         }
     }
 

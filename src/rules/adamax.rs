@@ -1,8 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::correction,
     options::{choices, rule_methods, rule_options},
     prepare::Common,
+    slot::EXP_AVG,
 };
 
 choices! {
@@ -90,8 +91,8 @@ impl Adamax {
 impl Rule for Adamax {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_inf"]
+    fn slots(&self) -> &'static [Slot] {
+        const { &[EXP_AVG, Slot::full("exp_inf", Role::Max)] }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,8 +1,9 @@
 use crate::{
-    AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Rule,
+    AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::{Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
 };
 
 rule_options! {
@@ -84,8 +85,15 @@ impl Adan {
 impl Rule for Adan {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_diff", "exp_avg_sq", "prev_grad"]
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                EXP_AVG,
+                Slot::full("exp_avg_diff", Role::Mean),
+                EXP_AVG_SQ,
+                Slot::full("prev_grad", Role::Gradient),
+            ]
+        }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

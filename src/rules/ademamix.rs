@@ -1,9 +1,10 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     math::{ln, powf},
     moments::{Moments, Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
 };
 
 rule_options! {
@@ -111,8 +112,8 @@ impl AdEmaMix {
 impl Rule for AdEmaMix {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_slow", "exp_avg_sq"]
+    fn slots(&self) -> &'static [Slot] {
+        const { &[EXP_AVG, Slot::full("exp_avg_slow", Role::SlowMean), EXP_AVG_SQ] }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,8 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
 };
 
 rule_options! {
@@ -82,8 +83,8 @@ impl Adopt {
 impl Rule for Adopt {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+    fn slots(&self) -> &'static [Slot] {
+        &[EXP_AVG, EXP_AVG_SQ]
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     math::powf,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -63,8 +63,8 @@ impl Asgd {
 impl Rule for Asgd {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["ax"]
+    fn slots(&self) -> &'static [Slot] {
+        const { &[Slot::full("ax", Role::Point)] }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

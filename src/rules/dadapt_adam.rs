@@ -1,9 +1,10 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Scope, Sum, Term,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
     math::sqrt,
     moments::step_size,
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
     whole::scalar,
 };
 
@@ -20,8 +21,8 @@ rule_options! {
     /// p = p - m/(sqrt(v) + eps) - rate*update_decay*p
     /// ```
     ///
-    /// `rate` is made of the old `d`. The sums go over all tensors that are stepped together, with this rule and at the same
-    /// step.
+    /// `rate` is made of the old `d`. The sums go over all tensors that are stepped together
+    /// with this rule.
     ///
     /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; the scalars `d`, which is `d0` at first, `numerator` and
     /// `rate`, zero at first and the same in each tensor.
@@ -92,12 +93,17 @@ impl DAdaptAdam {
 impl Rule for DAdaptAdam {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq", "grad_sum", "d", "numerator", "rate"]
-    }
-
-    fn scalars(&self) -> usize {
-        3
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                EXP_AVG,
+                EXP_AVG_SQ,
+                Slot::full("grad_sum", Role::Sum),
+                Slot::scalar("d").starting_as(Initial::Rule),
+                Slot::scalar("numerator"),
+                Slot::scalar("rate"),
+            ]
+        }
     }
 
     fn initial(&self, slot: usize) -> f32 {
@@ -115,10 +121,10 @@ impl Rule for DAdaptAdam {
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         step: u64,
-        scalars: &[f32],
+        scalars: &[f64],
         visitor: V,
     ) -> Option<V::Output> {
-        let rate = self.rate(step, f64::from(*scalars.first()?));
+        let rate = self.rate(step, scalar(scalars, 0));
         let rest = 1.0 - sqrt(self.beta2);
         Some(visitor.visit(Measured {
             rest1: (1.0 - self.beta1) as f32,
@@ -129,22 +135,22 @@ impl Rule for DAdaptAdam {
         }))
     }
 
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([progress, size], [d, numerator, rate]) = (sums, scalars) else { return };
-        let (old, b) = (f64::from(*d), sqrt(self.beta2));
+        let (old, b) = (*d, sqrt(self.beta2));
         let taken = self.rate(step, old);
-        let moved = b * f64::from(*numerator) + (1.0 - b) * taken * progress;
+        let moved = b * *numerator + (1.0 - b) * taken * progress;
         if *size > 0.0 {
-            *d = old.max(moved / ((1.0 - b) * size)) as f32;
+            *d = old.max(moved / ((1.0 - b) * size));
         }
-        (*numerator, *rate) = (moved as f32, taken as f32);
+        (*numerator, *rate) = (moved, taken);
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
         self.with_settled_kernel(step, &[1.0; 3], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let rate = scalar(scalars, 2);
         visitor.visit(Stepped { eps: self.eps as f32, decay: (rate * self.update_decay) as f32 })
     }

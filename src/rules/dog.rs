@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Scope, Sum,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum,
     math::sqrt,
     options::{choices, rule_methods, rule_options},
     prepare::Common,
@@ -30,22 +30,23 @@ rule_options! {
     /// init_step_form "learning-rate":  p = p - lr * init_step * g at the first step, and d = 0
     /// ```
     ///
-    /// The norms go over all tensors that are stepped together, with this rule and at the same step; with `layerwise`
-    /// over each tensor alone.
+    /// The norms go over all tensors that are stepped together, with this rule; with `layerwise` over each tensor alone.
     ///
-    /// **State**: `x0`, the parameters before the first step, which that step writes; the scalars `max_dist` and `grad_sq_sum`,
-    /// the same in each tensor unless `layerwise`; all zero at first.
+    /// **State**: `x0`, a copy of the parameters at first; the scalar `max_dist` and the total `grad_sq_sum`, zero at first and
+    /// the same in each tensor unless `layerwise`.
     ///
     /// **Defaults**: [`optax`](DoG::optax) lr 1, init_step 1e-6 "heuristic", eps 1e-8.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
     /// ```
-    /// use gradstep::{DoG, step};
+    /// use gradstep::{DoG, init_state, step};
     ///
     /// let rule = DoG::optax().init_step(0.25)?.eps(0.0)?;
-    /// let (mut params, mut x0, mut max_dist, mut grad_sq_sum) = ([3.0], [0.0], [0.0], [0.0]);
-    /// step(&rule, 1, &mut params, &[100.0], &mut [&mut x0, &mut max_dist, &mut grad_sq_sum])?;
+    /// let (mut params, mut x0, mut max_dist, mut grad_sq_sum) = ([3.0], [0.0], [0.0], [0.0; 2]);
+    /// let state: &mut [&mut [f32]] = &mut [&mut x0, &mut max_dist, &mut grad_sq_sum];
+    /// init_state(&rule, &params, state)?;
+    /// step(&rule, 1, &mut params, &[100.0], state)?;
     /// assert_eq!((params, x0, max_dist), ([2.0], [3.0], [1.0])); // 0.25 * (1 + 3)
     /// # Ok::<(), gradstep::Error>(())
     /// ```
@@ -90,8 +91,8 @@ impl DoG {
         }
     }
 
-    fn rate(&self, step: u64, scalars: &[f32]) -> f64 {
-        if step == 1 && self.init_step_form == DoGInit::LearningRate {
+    fn rate(&self, scalars: &[f64]) -> f64 {
+        if scalar(scalars, 0) == 0.0 && self.init_step_form == DoGInit::LearningRate {
             self.lr * self.init_step
         } else {
             self.lr * scalar(scalars, 0) / sqrt(scalar(scalars, 1) + self.eps)
@@ -102,12 +103,14 @@ impl DoG {
 impl Rule for DoG {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["x0", "max_dist", "grad_sq_sum"]
-    }
-
-    fn scalars(&self) -> usize {
-        2
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("x0", Role::Fixed).starting_as(Initial::Param),
+                Slot::scalar("max_dist"),
+                Slot::total("grad_sq_sum"),
+            ]
+        }
     }
 
     fn sums(&self) -> &'static [Sum] {
@@ -118,28 +121,33 @@ impl Rule for DoG {
         if self.layerwise { Scope::Tensor } else { Scope::Together }
     }
 
-    fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f32], visitor: V) -> Option<V::Output> {
-        Some(visitor.visit(Distance { first: step == 1 }))
+    fn with_measuring_kernel<V: KernelVisitor>(
+        &self,
+        _: u64,
+        scalars: &[f64],
+        visitor: V,
+    ) -> Option<V::Output> {
+        Some(visitor.visit(Distance { first: scalar(scalars, 1) == 0.0 }))
     }
 
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
         let norm = sqrt(*square);
-        let now = if step == 1 { self.first_distance(norm) } else { norm };
-        *distance = f64::from(*distance).max(now) as f32;
-        *sum = (f64::from(*sum) + gradient) as f32;
+        let now = if *sum == 0.0 { self.first_distance(norm) } else { norm };
+        *distance = distance.max(now);
+        *sum += gradient;
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0, 1.0], visitor)
+        self.with_settled_kernel(step, &[1.0; 2], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
-        visitor.visit(Along { rate: self.rate(step, scalars) as f32 })
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+        visitor.visit(Along { rate: self.rate(scalars) as f32 })
     }
 }
 
-/// Keeps where training began, and puts the distance from there and the gradient out; at first, the parameter itself.
+/// Puts the distance from where training began and the gradient out; at first, the parameter itself.
 #[derive(Clone, Copy)]
 pub(super) struct Distance {
     pub(super) first: bool,
@@ -148,8 +156,7 @@ pub(super) struct Distance {
 impl Kernel<3> for Distance {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [x0, ..]: [L; 3]) -> (Change<L>, [L; 3]) {
-        let state = if self.first { [p, p, g] } else { [x0, p - x0, g] };
-        (Change::To(p), state)
+        (Change::To(p), [x0, if self.first { p } else { p - x0 }, g])
     }
 }
 

@@ -1,6 +1,6 @@
 use super::dog::{Along, Distance};
 use crate::{
-    KernelVisitor, Rule, Scope, Sum,
+    Initial, KernelVisitor, Role, Rule, Scope, Slot, Sum,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -16,21 +16,23 @@ rule_options! {
     /// p = p - lr * d/(sqrt(s) + eps) * g
     /// ```
     ///
-    /// The norms go over all tensors that are stepped together, with this rule and at the same step.
+    /// The norms go over all tensors that are stepped together, with this rule.
     ///
-    /// **State**: `x0`, the parameters before the first step, which that step writes; the scalars `max_sq_dist` and
-    /// `weighted_sq_sum`, the same in each tensor; all zero at first.
+    /// **State**: `x0`, a copy of the parameters at first; the scalar `max_sq_dist` and the total `weighted_sq_sum`, zero
+    /// at first and the same in each tensor.
     ///
     /// **Defaults**: [`optax`](DoWG::optax) lr 1, init_sq_distance 1e-4, eps 1e-4.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
     /// ```
-    /// use gradstep::{DoWG, step};
+    /// use gradstep::{DoWG, init_state, step};
     ///
     /// let rule = DoWG::optax().init_sq_distance(0.25)?.eps(0.0)?;
-    /// let (mut params, mut x0, mut max_sq_dist, mut weighted_sq_sum) = ([3.0], [0.0], [0.0], [0.0]);
-    /// step(&rule, 1, &mut params, &[100.0], &mut [&mut x0, &mut max_sq_dist, &mut weighted_sq_sum])?;
+    /// let (mut params, mut x0, mut max_sq_dist, mut weighted_sq_sum) = ([3.0], [0.0], [0.0], [0.0; 2]);
+    /// let state: &mut [&mut [f32]] = &mut [&mut x0, &mut max_sq_dist, &mut weighted_sq_sum];
+    /// init_state(&rule, &params, state)?;
+    /// step(&rule, 1, &mut params, &[100.0], state)?;
     /// assert_eq!(params, [2.5]); // the root of the first square distance
     /// # Ok::<(), gradstep::Error>(())
     /// ```
@@ -60,12 +62,14 @@ impl DoWG {
 impl Rule for DoWG {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["x0", "max_sq_dist", "weighted_sq_sum"]
-    }
-
-    fn scalars(&self) -> usize {
-        2
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("x0", Role::Fixed).starting_as(Initial::Param),
+                Slot::scalar("max_sq_dist"),
+                Slot::total("weighted_sq_sum"),
+            ]
+        }
     }
 
     fn sums(&self) -> &'static [Sum] {
@@ -76,23 +80,27 @@ impl Rule for DoWG {
         Scope::Together
     }
 
-    fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f32], visitor: V) -> Option<V::Output> {
-        Some(visitor.visit(Distance { first: step == 1 }))
+    fn with_measuring_kernel<V: KernelVisitor>(
+        &self,
+        _: u64,
+        scalars: &[f64],
+        visitor: V,
+    ) -> Option<V::Output> {
+        Some(visitor.visit(Distance { first: scalar(scalars, 1) == 0.0 }))
     }
 
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
-        let now = if step == 1 { self.init_sq_distance } else { *square };
-        let largest = f64::from(*distance).max(now);
-        *distance = largest as f32;
-        *sum = (f64::from(*sum) + largest * gradient) as f32;
+        let now = if *sum == 0.0 { self.init_sq_distance } else { *square };
+        *distance = distance.max(now);
+        *sum += *distance * gradient;
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0, 1.0], visitor)
+        self.with_settled_kernel(step, &[1.0; 2], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Along {
             rate: (self.lr * scalar(scalars, 0) / (sqrt(scalar(scalars, 1)) + self.eps)) as f32,
         })

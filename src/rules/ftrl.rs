@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -78,8 +78,13 @@ impl Ftrl {
 impl Rule for Ftrl {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["accumulator", "linear"]
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("accumulator", Role::Sum).starting_as(Initial::Rule),
+                Slot::full("linear", Role::Sum),
+            ]
+        }
     }
 
     fn initial(&self, slot: usize) -> f32 {

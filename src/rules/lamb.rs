@@ -1,8 +1,9 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Sum,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
     moments::{Moments, Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
     whole::{scalar, trust_ratio},
 };
 
@@ -90,24 +91,20 @@ impl Lamb {
 impl Rule for Lamb {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq", "trust_ratio"]
-    }
-
-    fn scalars(&self) -> usize {
-        1
+    fn slots(&self) -> &'static [Slot] {
+        const { &[EXP_AVG, EXP_AVG_SQ, Slot::scalar("trust_ratio")] }
     }
 
     fn sums(&self) -> &'static [Sum] {
         const { &[Sum::squares(2), Sum::squares(3)] }
     }
 
-    fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+    fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         let moments = Moments::new(self.beta1, self.beta2);
         Some(visitor.visit(Measured { moments, update: self.update(step) }))
     }
 
-    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         if let ([params, update], [ratio]) = (sums, scalars) {
             *ratio = trust_ratio(*params, *update, 1.0, 0.0);
         }
@@ -117,7 +114,7 @@ impl Rule for Lamb {
         self.with_settled_kernel(step, &[1.0], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         let ratio = scalar(scalars, 0);
         visitor.visit(Scaled { update: self.update(step), rate: (self.lr * ratio) as f32 })
     }

@@ -1,7 +1,8 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Sum, Velocity,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum, Velocity,
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::MOMENTUM_BUFFER,
     velocity::Coefficients,
     whole::{scalar, trust_ratio},
 };
@@ -69,23 +70,19 @@ impl Lars {
 impl Rule for Lars {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["momentum_buffer", "trust_ratio"]
-    }
-
-    fn scalars(&self) -> usize {
-        1
+    fn slots(&self) -> &'static [Slot] {
+        const { &[MOMENTUM_BUFFER, Slot::scalar("trust_ratio")] }
     }
 
     fn sums(&self) -> &'static [Sum] {
         const { &[Sum::squares(1), Sum::squares(2)] }
     }
 
-    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         Some(visitor.visit(Both))
     }
 
-    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         if let ([params, grads], [ratio]) = (sums, scalars) {
             *ratio = trust_ratio(*params, *grads, self.trust_coefficient, self.eps);
         }
@@ -95,7 +92,7 @@ impl Rule for Lars {
         self.with_settled_kernel(step, &[1.0], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let ratio = scalar(scalars, 0);
         visitor.visit(Heavy(Velocity::LrInsideNegative.coefficients(
             self.lr * ratio,

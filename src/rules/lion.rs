@@ -1,7 +1,8 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     options::{choices, rule_methods, rule_options},
     prepare::Common,
+    slot::EXP_AVG,
 };
 
 choices! {
@@ -82,8 +83,8 @@ impl Lion {
 impl Rule for Lion {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg"]
+    fn slots(&self) -> &'static [Slot] {
+        &[EXP_AVG]
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {

@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -16,7 +16,7 @@ rule_options! {
     /// p = momentum*p + (1-momentum)*z
     /// ```
     ///
-    /// **State**: `grad_sum_sq` and `s`, zero at first; `x0`, the parameter before the first step, which that step writes.
+    /// **State**: `grad_sum_sq` and `s`, zero at first; `x0`, a copy of the parameter.
     ///
     /// **Defaults**: lr 0.01 (optax has none), momentum 0.9, eps 1e-6: [`paper`](Madgrad::paper), the authors' code, and
     /// [`optax`](Madgrad::optax) alike.
@@ -25,10 +25,11 @@ rule_options! {
     /// becomes NaN, 0/0.
     ///
     /// ```
-    /// use gradstep::{Madgrad, step};
+    /// use gradstep::{Madgrad, init_state, step};
     ///
     /// let rule = Madgrad::paper().lr(1.0)?.eps(0.0)?.momentum(0.0)?;
     /// let (mut params, mut v, mut s, mut x0) = ([1.0], [0.0], [0.0], [0.0]);
+    /// init_state(&rule, &params, &mut [&mut v, &mut s, &mut x0])?;
     /// step(&rule, 1, &mut params, &[8.0], &mut [&mut v, &mut s, &mut x0])?;
     /// assert_eq!((params, v, s, x0), ([-1.0], [64.0], [8.0], [1.0])); // 1 - 8/cbrt(64)
     /// # Ok::<(), gradstep::Error>(())
@@ -70,13 +71,18 @@ impl Madgrad {
 impl Rule for Madgrad {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["grad_sum_sq", "s", "x0"]
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("grad_sum_sq", Role::Sum),
+                Slot::full("s", Role::Sum),
+                Slot::full("x0", Role::Fixed).starting_as(Initial::Param),
+            ]
+        }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
         visitor.visit(Dual {
-            first: step == 1,
             lambda: ((self.lr + self.eps) * sqrt(step as f64)) as f32,
             eps: self.eps as f32,
             rest: (1.0 - self.momentum) as f32,
@@ -86,7 +92,6 @@ impl Rule for Madgrad {
 
 #[derive(Clone, Copy)]
 struct Dual {
-    first: bool,
     lambda: f32,
     eps: f32,
     rest: f32,
@@ -95,7 +100,6 @@ struct Dual {
 impl Kernel<3> for Dual {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [v, s, x0]: [L; 3]) -> (Change<L>, [L; 3]) {
-        let x0 = if self.first { p } else { x0 };
         let pull = g * self.lambda;
         let (v, s) = (v + pull * g, s + pull);
         let z = x0 - s / (v.cbrt() + self.eps);

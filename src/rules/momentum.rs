@@ -1,7 +1,8 @@
 use crate::{
-    Change, Decay, Kernel, KernelVisitor, Lane, Rule, Velocity,
+    Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Velocity,
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::MOMENTUM_BUFFER,
     velocity::Coefficients,
 };
 
@@ -124,8 +125,12 @@ impl Momentum {
 impl Rule for Momentum {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["momentum_buffer"]
+    fn convention(&self) -> &'static str {
+        self.velocity.word()
+    }
+
+    fn slots(&self) -> &'static [Slot] {
+        &[MOMENTUM_BUFFER]
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Sum,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -52,25 +52,21 @@ impl Ngd {
 impl Rule for Ngd {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["grad_norm"]
-    }
-
-    fn scalars(&self) -> usize {
-        1
+    fn slots(&self) -> &'static [Slot] {
+        const { &[Slot::scalar("grad_norm")] }
     }
 
     fn sums(&self) -> &'static [Sum] {
         const { &[Sum::squares(0)] }
     }
 
-    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         Some(visitor.visit::<_, 1>(Gradient))
     }
 
-    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         if let ([square], [norm]) = (sums, scalars) {
-            *norm = sqrt(*square) as f32;
+            *norm = sqrt(*square);
         }
     }
 
@@ -78,7 +74,7 @@ impl Rule for Ngd {
         self.with_settled_kernel(step, &[1.0], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Along { rate: (self.lr / (scalar(scalars, 0) + self.eps)) as f32 })
     }
 }

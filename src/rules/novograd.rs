@@ -1,8 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Sum,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::EXP_AVG,
     whole::{Gradient, scalar},
 };
 
@@ -73,27 +74,22 @@ impl NovoGrad {
 impl Rule for NovoGrad {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
-    }
-
-    fn scalars(&self) -> usize {
-        1
+    fn slots(&self) -> &'static [Slot] {
+        const { &[EXP_AVG, Slot::scalar("exp_avg_sq")] }
     }
 
     fn sums(&self) -> &'static [Sum] {
         const { &[Sum::squares(1)] }
     }
 
-    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f32], visitor: V) -> Option<V::Output> {
+    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         Some(visitor.visit::<_, 2>(Gradient))
     }
 
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
         if let ([square], [mean]) = (sums, scalars) {
-            let old = f64::from(*mean);
-            let moved = old - (1.0 - self.beta2) * (old - square);
-            *mean = if step == 1 { *square } else { moved } as f32;
+            let moved = *mean - (1.0 - self.beta2) * (*mean - square);
+            *mean = if step == 1 { *square } else { moved };
         }
     }
 
@@ -101,7 +97,7 @@ impl Rule for NovoGrad {
         self.with_settled_kernel(step, &[1.0], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let mean = scalar(scalars, 0);
         visitor.visit(Divided {
             lr: self.lr as f32,

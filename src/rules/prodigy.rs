@@ -1,9 +1,10 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Scope, Sum, Term,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
     math::sqrt,
     moments::step_size,
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
     whole::scalar,
 };
 
@@ -20,11 +21,9 @@ rule_options! {
     /// p = p - rate*(m/(sqrt(v) + d*eps) + update_decay*p)
     /// ```
     ///
-    /// `rate` is made of the old `d`. The sums go over all tensors that are stepped together, with this rule and at the same
-    /// step.
+    /// `rate` is made of the old `d`. The sums go over all tensors that are stepped together with this rule.
     ///
-    /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; `x0`, the parameters before the first step, which that
-    /// step writes; the scalars `d`, which is `d0` at first, `numerator` and `rate`, zero at first and the same in each tensor.
+    /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; `x0`, a copy of the parameters at first; the scalars `d`, which is `d0` at first, `numerator` and `rate`, zero at first and the same in each tensor.
     ///
     /// **Defaults**: [`optax`](Prodigy::optax) lr 1, betas 0.9, 0.999 and sqrt(beta2), eps 1e-8, d0 1e-6, growth 1, no
     /// safeguard. optax' `weight_decay` is `update_decay` here.
@@ -106,12 +105,18 @@ impl Prodigy {
 impl Rule for Prodigy {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq", "grad_sum", "x0", "d", "numerator", "rate"]
-    }
-
-    fn scalars(&self) -> usize {
-        3
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                EXP_AVG,
+                EXP_AVG_SQ,
+                Slot::full("grad_sum", Role::Sum),
+                Slot::full("x0", Role::Fixed).starting_as(Initial::Param),
+                Slot::scalar("d").starting_as(Initial::Rule),
+                Slot::scalar("numerator"),
+                Slot::scalar("rate"),
+            ]
+        }
     }
 
     fn initial(&self, slot: usize) -> f32 {
@@ -129,13 +134,12 @@ impl Rule for Prodigy {
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         step: u64,
-        scalars: &[f32],
+        scalars: &[f64],
         visitor: V,
     ) -> Option<V::Output> {
-        let d = f64::from(*scalars.first()?);
+        let d = scalar(scalars, 0);
         let weight = if self.safeguard_warmup { d } else { self.rate(step, d) };
         Some(visitor.visit(Measured {
-            first: step == 1,
             d: d as f32,
             rest1: (1.0 - self.beta1) as f32,
             rest2: (1.0 - self.beta2) as f32,
@@ -144,22 +148,22 @@ impl Rule for Prodigy {
         }))
     }
 
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([progress, size], [d, numerator, rate]) = (sums, scalars) else { return };
-        let old = f64::from(*d);
+        let old = *d;
         let taken = self.rate(step, old);
-        let moved = self.memory() * f64::from(*numerator) + old / self.d0 * taken * progress;
+        let moved = self.memory() * *numerator + old / self.d0 * taken * progress;
         if *size > 0.0 {
-            *d = old.max(self.growth * moved / size) as f32;
+            *d = old.max(self.growth * moved / size);
         }
-        (*numerator, *rate) = (moved as f32, taken as f32);
+        (*numerator, *rate) = (moved, taken);
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
         self.with_settled_kernel(step, &[1.0; 3], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Stepped {
             rate: scalar(scalars, 2) as f32,
             eps: (scalar(scalars, 0) * self.eps) as f32,
@@ -171,7 +175,6 @@ impl Rule for Prodigy {
 /// Moves the averages, and puts out how far each element has come against its gradient.
 #[derive(Clone, Copy)]
 struct Measured {
-    first: bool,
     d: f32,
     rest1: f32,
     rest2: f32,
@@ -182,7 +185,6 @@ struct Measured {
 impl Kernel<5> for Measured {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [m, v, s, x0, _]: [L; 5]) -> (Change<L>, [L; 5]) {
-        let x0 = if self.first { p } else { x0 };
         let scaled = g * self.d;
         let (m, v) = (m.lerp(scaled, self.rest1), v.lerp(scaled * scaled, self.rest2));
         let s = (s - s * self.rest3) + g * self.weight;

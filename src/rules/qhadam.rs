@@ -1,8 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     moments::{Moments, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
 };
 
 rule_options! {
@@ -63,8 +64,8 @@ impl QhAdam {
 impl Rule for QhAdam {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+    fn slots(&self) -> &'static [Slot] {
+        &[EXP_AVG, EXP_AVG_SQ]
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

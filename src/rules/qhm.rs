@@ -1,7 +1,8 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::MOMENTUM_BUFFER,
 };
 
 rule_options! {
@@ -55,8 +56,8 @@ impl Qhm {
 impl Rule for Qhm {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["momentum_buffer"]
+    fn slots(&self) -> &'static [Slot] {
+        &[MOMENTUM_BUFFER]
     }
 
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {

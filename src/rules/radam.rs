@@ -1,9 +1,10 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
+    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     math::{powi, sqrt},
     moments::{Moments, Numerator, Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::{EXP_AVG, EXP_AVG_SQ},
 };
 
 rule_options! {
@@ -105,8 +106,8 @@ impl RAdam {
 impl Rule for RAdam {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+    fn slots(&self) -> &'static [Slot] {
+        &[EXP_AVG, EXP_AVG_SQ]
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

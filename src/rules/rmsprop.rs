@@ -1,8 +1,9 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Velocity,
+    AdamEps, Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot, Velocity,
     moments::{Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
+    slot::MOMENTUM_BUFFER,
     velocity::Coefficients,
 };
 
@@ -130,12 +131,33 @@ impl RmsProp {
 impl Rule for RmsProp {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
+    fn convention(&self) -> &'static str {
+        if self.momentum > 0.0 { self.velocity.word() } else { "" }
+    }
+
+    fn slots(&self) -> &'static [Slot] {
         match (self.momentum > 0.0, self.centered) {
-            (false, false) => &["square_avg"],
-            (false, true) => &["square_avg", "grad_avg"],
-            (true, false) => &["square_avg", "momentum_buffer"],
-            (true, true) => &["square_avg", "momentum_buffer", "grad_avg"],
+            (false, false) => const { &[Slot::full("square_avg", Role::Square).starting_as(Initial::Rule)] },
+            (false, true) => {
+                const {
+                    &[
+                        Slot::full("square_avg", Role::Square).starting_as(Initial::Rule),
+                        Slot::full("grad_avg", Role::Mean),
+                    ]
+                }
+            }
+            (true, false) => {
+                const { &[Slot::full("square_avg", Role::Square).starting_as(Initial::Rule), MOMENTUM_BUFFER] }
+            }
+            (true, true) => {
+                const {
+                    &[
+                        Slot::full("square_avg", Role::Square).starting_as(Initial::Rule),
+                        MOMENTUM_BUFFER,
+                        Slot::full("grad_avg", Role::Mean),
+                    ]
+                }
+            }
         }
     }
 

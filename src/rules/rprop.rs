@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -92,8 +92,17 @@ impl Rprop {
 impl Rule for Rprop {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["prev", "step_size"]
+    fn convention(&self) -> &'static str {
+        if self.delayed { "delayed" } else { "" }
+    }
+
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("prev", Role::Gradient),
+                Slot::full("step_size", Role::Factor).starting_as(Initial::Rule),
+            ]
+        }
     }
 
     fn initial(&self, slot: usize) -> f32 {

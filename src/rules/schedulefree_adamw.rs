@@ -1,9 +1,10 @@
 use crate::{
-    AdamEps, Change, Error, Kernel, KernelVisitor, Lane, Rule,
+    AdamEps, Change, Error, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::{Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
     schedule_free::{Path, Weights, to_eval, to_train},
+    slot::EXP_AVG_SQ,
 };
 
 rule_options! {
@@ -21,8 +22,8 @@ rule_options! {
     /// Parameters are the point at which gradients are to be taken. The model to be used is the average that
     /// [`eval_params`](ScheduleFreeAdamW::eval_params) makes of them; [`train_params`](ScheduleFreeAdamW::train_params) leads back.
     ///
-    /// **State**: `z`, the parameters before the first step, which that step writes; `exp_avg_sq`; the scalars `weight_sum` and
-    /// `lr_max`; zero at first.
+    /// **State**: `z`, a copy of the parameters at first; `exp_avg_sq`; the total `weight_sum` and the
+    /// scalar `lr_max`; zero at first.
     ///
     /// **Defaults**: lr 0.0025, betas 0.9 and 0.999, eps 1e-8, r 0, no warm-up; weight_lr_power 2 in
     /// [`paper`](ScheduleFreeAdamW::paper), the authors' code, and in [`optax`](ScheduleFreeAdamW::optax), 0 in
@@ -32,12 +33,14 @@ rule_options! {
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
     /// ```
-    /// use gradstep::{ScheduleFreeAdamW, step};
+    /// use gradstep::{ScheduleFreeAdamW, init_state, step};
     ///
     /// let (mut params, mut z, mut v) = ([1.0], [0.0], [0.0]);
-    /// let (mut weight_sum, mut lr_max) = ([0.0], [0.0]);
+    /// let (mut weight_sum, mut lr_max) = ([0.0; 2], [0.0]);
     /// let rule = ScheduleFreeAdamW::paper();
-    /// step(&rule, 1, &mut params, &[9.0], &mut [&mut z, &mut v, &mut weight_sum, &mut lr_max])?;
+    /// let state: &mut [&mut [f32]] = &mut [&mut z, &mut v, &mut weight_sum, &mut lr_max];
+    /// init_state(&rule, &params, state)?;
+    /// step(&rule, 1, &mut params, &[9.0], state)?;
     /// assert!((params[0] - 0.9975).abs() < 1e-6);
     /// # Ok::<(), gradstep::Error>(())
     /// ```
@@ -45,8 +48,7 @@ rule_options! {
     /// **Paper**: Defazio et al., "The Road Less Scheduled", 2024.
     ///
     /// **Where frameworks differ**: optax and Keras have no `r`, and optax takes its warm-up from a schedule. Keras
-    /// weighs all steps alike, those of the warm-up too. Under Keras' weight decay its `z` starts from the parameters
-    /// before they first decay, and here from those after it.
+    /// weighs all steps alike, those of the warm-up too.
     pub struct ScheduleFreeAdamW = "schedulefree_adamw" {
         /// Learning rate.
         lr: f64 => NonNegative,
@@ -122,15 +124,18 @@ impl ScheduleFreeAdamW {
 impl Rule for ScheduleFreeAdamW {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["z", "exp_avg_sq", "weight_sum", "lr_max"]
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("z", Role::Point).starting_as(Initial::Param),
+                EXP_AVG_SQ,
+                Slot::total("weight_sum"),
+                Slot::scalar("lr_max"),
+            ]
+        }
     }
 
-    fn scalars(&self) -> usize {
-        2
-    }
-
-    fn settle(&self, step: u64, _: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, step: u64, _: &[f64], scalars: &mut [f64]) {
         self.weights().settle(step, scalars);
     }
 
@@ -138,10 +143,9 @@ impl Rule for ScheduleFreeAdamW {
         self.with_settled_kernel(step, &[1.0; 2], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, 0.0, correction(self.beta2, step));
         visitor.visit(Divided {
-            first: step == 1,
             rest2: (1.0 - self.beta2) as f32,
             scale: root.scale as f32,
             root,
@@ -153,7 +157,6 @@ impl Rule for ScheduleFreeAdamW {
 
 #[derive(Clone, Copy)]
 struct Divided {
-    first: bool,
     rest2: f32,
     scale: f32,
     root: Root,
@@ -164,7 +167,6 @@ struct Divided {
 impl Kernel<2> for Divided {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [z, v]: [L; 2]) -> (Change<L>, [L; 2]) {
-        let z = if self.first { p } else { z };
         let v = v.lerp(g * g, self.rest2);
         let u = g * self.scale / self.root.of(v) + p * self.decay;
         let (change, z) = self.path.follow(p, u, z);

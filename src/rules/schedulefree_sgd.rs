@@ -1,5 +1,5 @@
 use crate::{
-    Change, Error, Kernel, KernelVisitor, Lane, Rule,
+    Change, Error, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
     schedule_free::{Path, Weights, to_eval, to_train},
@@ -19,7 +19,7 @@ rule_options! {
     /// Parameters are the point at which gradients are to be taken. The model to be used is the average that
     /// [`eval_params`](ScheduleFreeSgd::eval_params) makes of them; [`train_params`](ScheduleFreeSgd::train_params) leads back.
     ///
-    /// **State**: `z`, the parameters before the first step, which that step writes; the scalars `weight_sum` and `lr_max`; zero
+    /// **State**: `z`, a copy of the parameters at first; the total `weight_sum` and the scalar `lr_max`; zero
     /// at first.
     ///
     /// **Defaults**: lr 1, momentum 0.9, r 0, weight_lr_power 2, no warm-up: [`paper`](ScheduleFreeSgd::paper), the authors' code,
@@ -28,12 +28,14 @@ rule_options! {
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
     /// ```
-    /// use gradstep::{ScheduleFreeSgd, step};
+    /// use gradstep::{ScheduleFreeSgd, init_state, step};
     ///
     /// let rule = ScheduleFreeSgd::paper().lr(0.5)?.momentum(0.5)?;
-    /// let (mut params, mut z, mut weight_sum, mut lr_max) = ([1.0], [0.0], [0.0], [0.0]);
+    /// let (mut params, mut z, mut weight_sum, mut lr_max) = ([1.0], [0.0], [0.0; 2], [0.0]);
+    /// let state: &mut [&mut [f32]] = &mut [&mut z, &mut weight_sum, &mut lr_max];
+    /// init_state(&rule, &params, state)?;
     /// for t in 1..=2 {
-    ///     step(&rule, t, &mut params, &[1.0], &mut [&mut z, &mut weight_sum, &mut lr_max])?;
+    ///     step(&rule, t, &mut params, &[1.0], state)?;
     /// }
     /// assert_eq!((params, z), ([0.125], [0.0]));
     /// rule.eval_params(&mut params, &z)?;
@@ -97,15 +99,17 @@ impl ScheduleFreeSgd {
 impl Rule for ScheduleFreeSgd {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["z", "weight_sum", "lr_max"]
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("z", Role::Point).starting_as(Initial::Param),
+                Slot::total("weight_sum"),
+                Slot::scalar("lr_max"),
+            ]
+        }
     }
 
-    fn scalars(&self) -> usize {
-        2
-    }
-
-    fn settle(&self, step: u64, _: &[f64], scalars: &mut [f32]) {
+    fn settle(&self, step: u64, _: &[f64], scalars: &mut [f64]) {
         self.weights().settle(step, scalars);
     }
 
@@ -113,22 +117,19 @@ impl Rule for ScheduleFreeSgd {
         self.with_settled_kernel(step, &[1.0; 2], visitor)
     }
 
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f32], visitor: V) -> V::Output {
-        let (weights, first) = (self.weights(), step == 1);
-        visitor.visit(Averaged { first, path: weights.path(step, scalars, self.momentum) })
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
+        visitor.visit(Averaged { path: self.weights().path(step, scalars, self.momentum) })
     }
 }
 
 #[derive(Clone, Copy)]
 struct Averaged {
-    first: bool,
     path: Path,
 }
 
 impl Kernel<1> for Averaged {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [z]: [L; 1]) -> (Change<L>, [L; 1]) {
-        let z = if self.first { p } else { z };
         let (change, z) = self.path.follow(p, g, z);
         (Change::By(change), [z])
     }

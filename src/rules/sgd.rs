@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -60,7 +60,7 @@ impl Sgd {
 impl Rule for Sgd {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
+    fn slots(&self) -> &'static [Slot] {
         &[]
     }
 

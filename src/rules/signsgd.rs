@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -48,7 +48,7 @@ impl SignSgd {
 impl Rule for SignSgd {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
+    fn slots(&self) -> &'static [Slot] {
         &[]
     }
 

@@ -1,8 +1,9 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::correction,
     options::{choices, rule_methods, rule_options},
     prepare::Common,
+    slot::EXP_AVG,
 };
 
 choices! {
@@ -102,8 +103,8 @@ impl Sophia {
 impl Rule for Sophia {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "hessian"]
+    fn slots(&self) -> &'static [Slot] {
+        const { &[EXP_AVG, Slot::full("hessian", Role::Square).starting_as(Initial::Caller)] }
     }
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {

@@ -1,5 +1,5 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule,
+    AdamEps, Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::{Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -71,8 +71,13 @@ impl Yogi {
 impl Rule for Yogi {
     rule_methods!();
 
-    fn state(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+    fn slots(&self) -> &'static [Slot] {
+        const {
+            &[
+                Slot::full("exp_avg", Role::Momentum).starting_as(Initial::Rule),
+                Slot::full("exp_avg_sq", Role::Square).starting_as(Initial::Rule),
+            ]
+        }
     }
 
     fn initial(&self, _: usize) -> f32 {

@@ -11,7 +11,7 @@ mod table;
 mod ulps;
 
 use common::{Buffers, Configuration, Random, configurations_of, presets};
-use gradstep::{AnyRule, Backend, Rule, Value};
+use gradstep::{AnyRule, Backend, Rule, Slot, Value};
 use rayon::prelude::*;
 use reference::Reference;
 use table::{Errors, Row, STEPS};
@@ -100,7 +100,7 @@ fn fill_hessian(
     real: &mut Buffers,
     exact: &mut Reference,
 ) {
-    let Some(slot) = rule.state().iter().position(|name| *name == "hessian") else { return };
+    let Some(slot) = rule.slots().iter().position(|slot| slot.name == "hessian") else { return };
     for (i, scale) in scales.iter().enumerate() {
         let value = if random.below(10) == 0 { 0.0 } else { 100.0 * scale * random.signed().abs() };
         real.state[slot][i] = value;
@@ -162,11 +162,15 @@ impl<'a> Pair<'a> {
 
     /// Of the parameter, then of each state slice.
     fn errors_of(&self, i: usize) -> Vec<f64> {
-        let state = self.real.state.iter().map(|slice| slice[i.min(slice.len() - 1)]);
-        let found = std::iter::once(self.real.params[i]).chain(state);
+        let held = |(slot, slice): (&Slot, &Vec<f32>)| -> f64 {
+            // A total is the sum of its two elements.
+            if slot.is_full() { slice[i].into() } else { slice.iter().copied().map(f64::from).sum() }
+        };
+        let state = self.configuration.rule.slots().iter().zip(&self.real.state).map(held);
+        let found = std::iter::once(self.real.params[i].into()).chain(state);
         let values = found.zip(self.exact.values(i)).zip(&self.largest[i]);
-        let error = |((found, truth), &largest): ((f32, f64), &f64)| {
-            let error = ulps(found.into(), truth, largest);
+        let error = |((found, truth), &largest): ((f64, f64), &f64)| {
+            let error = ulps(found, truth, largest);
             let (label, rule) = (&self.configuration.label, self.configuration.rule);
             assert!(error.is_finite(), "{label}, element {i}, step {}: {found} for {truth} {rule:?}", self.t);
             error

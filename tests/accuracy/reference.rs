@@ -11,7 +11,7 @@ mod whole;
 
 use std::cell::Cell;
 
-use gradstep::{AnyRule, Rule, Value};
+use gradstep::{AnyRule, Rule, Slot, Value};
 
 use element::Element;
 
@@ -77,7 +77,7 @@ fn initial(o: &Options, slot: usize) -> f64 {
     match (o.rule.name(), slot) {
         ("adagrad" | "rmsprop" | "ftrl", 0) | ("yogi", _) => o.number("initial_accumulator_value"),
         ("rprop", 1) => o.number("lr"),
-        ("prodigy" | "dadapt_adam", _) if o.rule.state()[slot] == "d" => o.number("d0"),
+        ("prodigy" | "dadapt_adam", _) if o.rule.slots()[slot].name == "d" => o.number("d0"),
         _ => 0.0,
     }
 }
@@ -94,8 +94,12 @@ pub struct Reference {
 impl Reference {
     pub fn new(rule: &AnyRule, params: &[f32]) -> Self {
         let options = Options::of(rule);
-        let len = |slot| rule.state_len(slot, params.len());
-        let state = (0..rule.state().len()).map(|slot| vec![initial(&options, slot); len(slot)]).collect();
+        let start = |(place, slot): (usize, &Slot)| match slot.name {
+            "x0" | "z" => params.iter().map(|&p| p.into()).collect(),
+            _ if slot.is_full() => vec![initial(&options, place); params.len()],
+            _ => vec![initial(&options, place)],
+        };
+        let state = rule.slots().iter().enumerate().map(start).collect();
         let elements = params.iter().map(|&p| Element::new(rule, p.into())).collect();
         Self { options, formula: formula(rule.name()), elements, state }
     }

@@ -4,7 +4,7 @@
 
 use gradstep::{
     AnyRule, Change, Domain, Error, Kernel, KernelVisitor, Kind, Mixed, OptionInfo, Prepare, Rule, Shrink,
-    Value, Workers, splitmix64,
+    Slot, Value, Workers, new_state, splitmix64,
 };
 
 pub mod values;
@@ -41,7 +41,7 @@ pub struct Configuration {
 
 /// The rules whose step goes element by element: those without scalars.
 pub fn elementwise() -> impl Iterator<Item = &'static str> {
-    let elementwise = |name: &&str| AnyRule::named(name).unwrap().scalars() == 0;
+    let elementwise = |name: &&str| AnyRule::named(name).unwrap().slots().iter().all(Slot::is_full);
     AnyRule::NAMES.iter().copied().filter(elementwise)
 }
 
@@ -184,9 +184,15 @@ pub struct Buffers {
 impl Buffers {
     /// State as before the first step.
     pub fn new(rule: &impl Rule, params: Vec<f32>, grads: Vec<f32>) -> Self {
-        let len = |slot| rule.state_len(slot, params.len());
-        let state = (0..rule.state().len()).map(|slot| vec![rule.initial(slot); len(slot)]).collect();
+        let state = new_state(rule, &params);
         Self { params, grads, state }
+    }
+
+    /// Values between -1 and 1, and state as before the first step.
+    pub fn fresh(rule: &impl Rule, len: usize, random: &mut Random) -> Self {
+        let mut values = || (0..len).map(|_| random.signed()).collect::<Vec<f32>>();
+        let params = values();
+        Self::new(rule, params, values())
     }
 
     /// Values between -1 and 1, and state that a few steps may have left.
@@ -194,7 +200,7 @@ impl Buffers {
         let mut values = || (0..len).map(|_| random.signed()).collect::<Vec<f32>>();
         let (params, grads) = (values(), values());
         let mut positive = |len| (0..len).map(|_| random.signed().abs()).collect();
-        let state = (0..rule.state().len()).map(|slot| positive(rule.state_len(slot, len))).collect();
+        let state = rule.slots().iter().map(|slot| positive(slot.len(len))).collect();
         Self { params, grads, state }
     }
 

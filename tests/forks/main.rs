@@ -7,7 +7,7 @@ mod everywhere;
 mod relatives;
 mod whole;
 
-use gradstep::{Rule, init_state, step};
+use gradstep::{Rule, new_state, step};
 
 /// The parameter after each step from 1 under these gradients, and the state after the last.
 fn run(rule: impl Rule, grads: &[f32]) -> (Vec<f32>, Vec<f32>) {
@@ -16,9 +16,8 @@ fn run(rule: impl Rule, grads: &[f32]) -> (Vec<f32>, Vec<f32>) {
 
 fn run_from(start: f32, rule: impl Rule, grads: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut params = [start];
-    let mut state = vec![[0.0]; rule.state().len()];
-    let mut slices: Vec<&mut [f32]> = state.iter_mut().map(|slice| &mut slice[..]).collect();
-    init_state(&rule, &mut slices).unwrap();
+    let mut state = new_state(&rule, &params);
+    let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
     let mut path = vec![];
     for (t, g) in (1..).zip(grads) {
         step(&rule, t, &mut params, &[*g], &mut slices).unwrap();

@@ -2,7 +2,7 @@
 
 use gradstep::{
     DAdaptAdam, DoG, DoGInit, DoWG, Error, Lamb, Lars, NovoGrad, Prodigy, Rule, ScheduleFreeAdamW,
-    ScheduleFreeSgd, Tensor, Workers, init_state, step,
+    ScheduleFreeSgd, Tensor, Workers, new_state, step,
 };
 
 use crate::{assert_close, assert_fork, run, run_from};
@@ -24,9 +24,8 @@ fn schedule_free_views() -> Result<(), Error> {
 
 /// The first steps of a tensor of two elements.
 fn run_two(rule: impl Rule, mut params: [f32; 2], grads: &[[f32; 2]]) -> [f32; 2] {
-    let mut state: Vec<_> = (0..rule.state().len()).map(|slot| vec![0.0; rule.state_len(slot, 2)]).collect();
+    let mut state = new_state(&rule, &params);
     let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
-    init_state(&rule, &mut slices).unwrap();
     for (t, grads) in (1..).zip(grads) {
         step(&rule, t, &mut params, grads, &mut slices).unwrap();
     }

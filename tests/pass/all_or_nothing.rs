@@ -1,8 +1,8 @@
 //! What becomes of gradients that are not finite: refused steps and skipped tensors change nothing, bit for bit.
 
 use gradstep::{
-    AnyRule, LossScaler, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor, Rule as _, Sgd,
-    Telemetry, Workers,
+    AnyRule, LossScaler, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor, Rule as _, Saved,
+    Sgd, StateKind, Telemetry, Workers,
 };
 use half::f16;
 use proptest::prelude::*;
@@ -133,9 +133,10 @@ fn optimizer_for(case: &Case) -> Optimizer<AnyRule> {
     for (i, tensor) in case.model.iter().enumerate() {
         let name = i.to_string();
         optimizer.register(&name, tensor.len()).unwrap();
-        let state: Vec<(&str, &[f32])> =
-            case.rule.state().iter().copied().zip(tensor.state.iter().map(|slice| &**slice)).collect();
-        optimizer.load(&name, case.step - 1, &state).unwrap();
+        let names = case.rule.slots().iter().map(|slot| slot.name);
+        let state: Vec<(&str, &[f32])> = names.zip(tensor.state.iter().map(|slice| &**slice)).collect();
+        let made_by = &StateKind::of(&case.rule).to_string();
+        optimizer.load(&name, &Saved { made_by, step: case.step - 1, state: &state }).unwrap();
     }
     optimizer
 }

@@ -22,7 +22,7 @@ fn seen(pass: &Pass, grads: &[f32], rows: Option<usize>) -> Vec<f32> {
     if let Some(rows) = rows {
         tensor = tensor.rows(rows);
     }
-    step(pass, &mut [tensor]);
+    let _ = step(pass, &mut [tensor]);
     params.iter().map(|p| -p).collect()
 }
 
@@ -33,7 +33,7 @@ fn left(pass: &Pass, params: &[f32], rows: Option<usize>) -> Vec<f32> {
     if let Some(rows) = rows {
         tensor = tensor.rows(rows);
     }
-    step(pass, &mut [tensor]);
+    let _ = step(pass, &mut [tensor]);
     params
 }
 
@@ -50,7 +50,7 @@ fn micro_batches_are_added_up_and_their_mean_is_a_loss_scale() {
     for (scale, expected) in [(1.0, [-4.5, -4.0]), (2.0, [-2.25, -2.0])] {
         let (mut params, grads) = ([0.0_f32; 2], [f16::from_f32(1.0), f16::from_f32(2.0)]);
         let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap().more_grads(&more);
-        step(&Pass::new().loss_scale(scale).unwrap(), &mut [tensor]);
+        let _ = step(&Pass::new().loss_scale(scale).unwrap(), &mut [tensor]);
         assert_eq!(params, expected);
     }
 }
@@ -112,7 +112,7 @@ fn gradients_are_clipped_by_their_parameters() {
         let mut params = [3.0_f32, 4.0, 0.0, 0.0, 3.0, 4.0];
         let grads = [6.0_f32, 8.0, 0.0, 1.0, 0.25, 0.0];
         let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
-        step(&pass, &mut [rows.into_iter().fold(tensor, PassTensor::rows)]);
+        let _ = step(&pass, &mut [rows.into_iter().fold(tensor, PassTensor::rows)]);
         params
     };
     let by = 0.05_f32;
@@ -128,7 +128,7 @@ fn subnormal_state_becomes_zero() {
         let mut momentum = [1.2e-38, -1.2e-38, 1.0];
         let tensor = PassTensor::new(&mut params[..], &grads[..], [&mut momentum[..]]).unwrap();
         let rule = Momentum::torch().momentum(0.5).unwrap();
-        Workers::serial().step_pass(&pass, &rule, 2, &mut [tensor]).unwrap();
+        let _ = Workers::serial().step_pass(&pass, &rule, 2, &mut [tensor]).unwrap();
         momentum
     };
     assert_eq!(run(Pass::new()), [0.6e-38, -0.6e-38, 0.5]);
@@ -176,7 +176,7 @@ fn parts_have_their_order() {
 fn stored(format: Format, start: u16, change: f32) -> u16 {
     let (mut params, grads) = ([start], [-change]);
     let tensor = PassTensor::new(gradstep::FloatsMut::Half(format, &mut params), &grads[..], []).unwrap();
-    step(&Pass::new(), &mut [tensor]);
+    let _ = step(&Pass::new(), &mut [tensor]);
     params[0]
 }
 
@@ -199,7 +199,7 @@ fn parameters_are_copied_out_and_gradients_zeroed() {
     let (mut params, mut grads) = ([1.0_f32, 2.0], [bf16::from_f32(-0.5), bf16::from_f32(1.0)]);
     let mut copy = [f16::ZERO; 2];
     let tensor = PassTensor::new(&mut params[..], &mut grads[..], []).unwrap().copy_out(&mut copy[..]);
-    step(&Pass::new().zero_grads(), &mut [tensor]);
+    let _ = step(&Pass::new().zero_grads(), &mut [tensor]);
     assert_eq!(params, [1.5, 1.0]);
     assert_eq!(copy.map(f16::to_f32), params);
     assert_eq!(grads, [bf16::ZERO; 2]);
@@ -208,10 +208,11 @@ fn parameters_are_copied_out_and_gradients_zeroed() {
 /// A parameter that is as large as the number of the step, if nothing overwrites it, and its average, step by step.
 fn averages(average: Average, steps: u64) -> (Vec<f32>, Vec<f32>) {
     let pass = Pass::new().average(average);
-    let (mut p, grads, mut average) = ([0.0_f32], [-1.0_f32], [f32::NAN]);
+    let (mut p, grads, mut average, mut averaged) = ([0.0_f32], [-1.0_f32], [f32::NAN], 0);
     let mut step = |t| {
-        let tensor = PassTensor::new(&mut p[..], &grads[..], []).unwrap().average(&mut average);
-        Workers::serial().step_pass(&pass, &sgd(), t, &mut [tensor]).unwrap();
+        let tensor = PassTensor::new(&mut p[..], &grads[..], []).unwrap();
+        let tensor = tensor.average(&mut average, &mut averaged);
+        let _ = Workers::serial().step_pass(&pass, &sgd(), t, &mut [tensor]).unwrap();
         (p[0], average[0])
     };
     (1..=steps).map(&mut step).unzip()
@@ -268,7 +269,7 @@ fn averages_and_copies_are_of_the_bounded_parameters() {
     let (mut params, grads) = ([0.0_f32], [-5.0_f32]);
     let (mut average, mut copy) = ([0.0_f32], [bf16::ZERO]);
     let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
-    step(&pass, &mut [tensor.average(&mut average).copy_out(&mut copy[..])]);
+    let _ = step(&pass, &mut [tensor.average(&mut average, &mut 0).copy_out(&mut copy[..])]);
     assert_eq!((params, average, copy), ([1.0], [1.0], [bf16::ONE]));
 }
 

@@ -1,6 +1,6 @@
 //! Random passes over random models.
 
-use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Workers};
+use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Workers, full_slots};
 
 use crate::{
     common::{Random, configurations_of},
@@ -29,8 +29,14 @@ impl Case {
             let len = len(random);
             Owned::random(&parts, &rule, len, random)
         };
-        let model = (0..tensors).map(|_| tensor()).collect();
-        Self { parts, rule, step: 1 + random.below(12) as u64, model }
+        let mut model: Vec<_> = (0..tensors).map(|_| tensor()).collect();
+        let step = 1 + random.below(12) as u64;
+        if step == 1 {
+            with_tensors(&mut model, |mut tensors| {
+                tensors.iter_mut().for_each(|tensor| tensor.init_state(&rule).unwrap());
+            });
+        }
+        Self { parts, rule, step, model }
     }
 
     /// Makes some gradients not finite, and tells in which tensors. With a small loss scale, or with micro-batches, all that
@@ -89,7 +95,7 @@ pub fn any_rule(random: &mut Random) -> AnyRule {
 pub fn elementwise_rule(random: &mut Random) -> AnyRule {
     let names: Vec<_> = crate::common::elementwise().collect();
     let rule = rule_of(&names, random);
-    assert_eq!(rule.scalars(), 0);
+    assert_eq!(full_slots(rule.slots()), rule.slots().len());
     rule
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-use gradstep::{Floats, FloatsMut, Format, Grads, PassTensor, Rule, Telemetry, TelemetrySlot};
+use gradstep::{Floats, FloatsMut, Format, Grads, PassTensor, Rule, Telemetry, TelemetrySlot, new_state};
 use half::{bf16, f16};
 
 use crate::{common::Random, parts::Parts};
@@ -174,6 +174,8 @@ pub struct Owned {
     pub more: Vec<Numbers>,
     pub state: Vec<Padded<f32>>,
     pub average: Option<Padded<f32>>,
+    /// How many steps are in the average.
+    pub averaged: u64,
     pub copy: Option<Numbers>,
     pub rows: Option<usize>,
     pub offset: usize,
@@ -184,14 +186,14 @@ pub struct Owned {
 impl Owned {
     /// A plain tensor: `f32`, state as before the first step, nothing beside it.
     pub fn plain(rule: &impl Rule, params: &[f32], grads: &[f32]) -> Self {
-        let state = |slot| vec![rule.initial(slot); rule.state_len(slot, params.len())];
         Self {
             params: Numbers::new(None, params),
             grads: Numbers::new(None, grads),
             read_only: false,
             more: Vec::new(),
-            state: (0..rule.state().len()).map(|slot| Padded::new(&state(slot), 0)).collect(),
+            state: new_state(rule, params).iter().map(|slice| Padded::new(slice, 0)).collect(),
             average: None,
+            averaged: 0,
             copy: None,
             rows: None,
             offset: 0,
@@ -211,6 +213,7 @@ impl Owned {
         tensor.state.iter_mut().for_each(|slice| fill_state(slice, random));
         tensor.average =
             (parts.average.is_some() && random.below(4) > 0).then(|| Padded::new(&numbers(len, random), 0));
+        tensor.averaged = random.below(4) as u64;
         tensor.copy = (random.below(3) == 0).then(|| any_numbers(len, random));
         tensor.rows = (random.below(2) == 0).then(|| any_rows(len, random));
         tensor.told = (random.below(2) == 0).then(Telemetry::default);
@@ -246,7 +249,8 @@ impl Owned {
         let single = |values: &Padded<f32>| values.iter().copied().map(bits_of).collect();
         let halves = [Some(&self.params), Some(&self.grads), self.copy.as_ref()];
         let singles = self.state.iter().chain(&self.average).map(single);
-        halves.into_iter().flatten().map(Numbers::bits).chain(singles).collect()
+        let averaged = vec![self.averaged as u32];
+        halves.into_iter().flatten().map(Numbers::bits).chain(singles).chain([averaged]).collect()
     }
 
     /// The same with every slice at another alignment.
@@ -294,7 +298,7 @@ impl Owned {
         let mut tensor = PassTensor::new(self.params.write(), grads, state).unwrap();
         tensor = tensor.more_grads(more).shard_at(self.offset);
         if let Some(average) = &mut self.average {
-            tensor = tensor.average(average);
+            tensor = tensor.average(average, &mut self.averaged);
         }
         if let Some(copy) = &mut self.copy {
             tensor = tensor.copy_out(copy.write());

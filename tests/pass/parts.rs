@@ -123,17 +123,18 @@ impl Kept {
         Ok(average.from_step(self.from_step).every(self.every).overwrite_every(self.overwrite_every))
     }
 
-    /// What the new parameters weigh at a step.
-    pub fn weight(self, step: u64) -> Option<f32> {
-        let first = self.from_step.max(1);
-        if step <= first {
+    /// What the new parameters weigh at a step beside those of so many others.
+    pub fn weight(self, step: u64, averaged: u64) -> Option<f32> {
+        if step < self.from_step.max(1) || averaged == 0 {
             return Some(1.0);
         }
-        if !(step - first).is_multiple_of(self.every.max(1)) {
-            return None;
-        }
-        let before = (step - first) / self.every.max(1);
-        Some(self.decay.map_or(1.0 / (before as f64 + 1.0), |decay| 1.0 - decay) as f32)
+        let weight = self.decay.map_or(1.0 / (averaged as f64 + 1.0), |decay| 1.0 - decay);
+        self.takes_in(step).then_some(weight as f32)
+    }
+
+    pub fn takes_in(self, step: u64) -> bool {
+        let first = self.from_step.max(1);
+        step >= first && (step - first).is_multiple_of(self.every.max(1))
     }
 
     pub fn overwrites(self, step: u64) -> bool {

@@ -3,7 +3,7 @@
 //! It shares with the crate the rule's own step, on the scalar backend, and nothing else. Norms over whole tensors are
 //! given to it, so that all the rest can be compared bit for bit.
 
-use gradstep::{AnyRule, Backend, NonFinite, Rule as _, Tensor, Workers};
+use gradstep::{AnyRule, Backend, NonFinite, Rule as _, Tensor, Workers, full_slots};
 
 use crate::{
     model::{Numbers, Owned, Padded},
@@ -158,7 +158,7 @@ fn apply_rule(
 
 fn after(parts: &Parts, rule: &AnyRule, step: u64, tensor: &mut Owned, params: &mut [f32]) {
     if parts.flush_subnormals {
-        let long = rule.state().len() - rule.scalars();
+        let long = full_slots(rule.slots());
         tensor.state[..long].iter_mut().for_each(flush);
     }
     // Rounded to the storage's format.
@@ -194,7 +194,9 @@ fn limit_norm(row: &mut [f32], max: f64) {
 
 fn keep_average(parts: &Parts, step: u64, tensor: &mut Owned, params: &mut [f32]) {
     let (Some(kept), Some(average)) = (parts.average, &mut tensor.average) else { return };
-    match kept.weight(step) {
+    let weight = kept.weight(step, tensor.averaged);
+    tensor.averaged += u64::from(kept.takes_in(step));
+    match weight {
         None => {}
         Some(1.0) => average.copy_from_slice(params),
         Some(weight) => average.iter_mut().zip(&*params).for_each(|(a, p)| *a += (p - *a) * weight),

@@ -47,9 +47,6 @@ pub fn ftrl(o: &Options, _: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
 
 pub fn madgrad(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     let (momentum, eps) = (o.number("momentum"), o.number("eps"));
-    if t == 1 {
-        state[2] = p;
-    }
     let lambda = (o.number("lr") + eps) * (t as f64).sqrt();
     state[0] += lambda * g * g;
     state[1] += lambda * g;

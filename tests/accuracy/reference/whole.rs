@@ -69,9 +69,6 @@ pub fn novograd(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>
 pub fn dog(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let [x0, distances, squares] = state else { panic!("the state of dog") };
     let (first, given) = (t == 1, o.number("init_step"));
-    if first {
-        x0.copy_from_slice(p);
-    }
     let now = match o.word("init_step_form") {
         _ if !first => distance(p, x0),
         "heuristic" => given * (1.0 + norm(x0)),
@@ -90,9 +87,6 @@ pub fn dog(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) ->
 
 pub fn dowg(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let [x0, distances, squares] = state else { panic!("the state of dowg") };
-    if t == 1 {
-        x0.copy_from_slice(p);
-    }
     let now = if t == 1 { o.number("init_sq_distance") } else { distance(p, x0).powi(2) };
     distances[0] = distances[0].max(now);
     squares[0] += distances[0] * norm(g).powi(2);
@@ -109,9 +103,6 @@ pub fn prodigy(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]
     let [m, v, s, x0, d, numerator, rate] = state else { panic!("the state of prodigy") };
     let (old, d0, beta2) = (d[0], o.number("d0"), o.number("beta2"));
     let beta3 = if o.number("beta3") == 0.0 { beta2.sqrt() } else { o.number("beta3") };
-    if t == 1 {
-        x0.copy_from_slice(p);
-    }
     rate[0] = found_rate(o, t, old);
     with_all(m, o.number("beta1"), g.iter().map(|g| old * g));
     with_all(v, beta2, g.iter().map(|g| (old * g).powi(2)));
@@ -170,9 +161,6 @@ fn schedule_free(
     scalars: &mut [Vec<f64>],
 ) -> Vec<f64> {
     let [sum, largest] = scalars else { panic!("the scalars of a schedule-free rule") };
-    if t == 1 {
-        z.copy_from_slice(p);
-    }
     let warmup = o.number("warmup_steps");
     let lr = o.number("lr") * if (t as f64) < warmup { t as f64 / warmup } else { 1.0 };
     largest[0] = largest[0].max(lr);

@@ -78,9 +78,9 @@ fn take_step(number: u64, n: usize, buffers: &mut Buffers) -> Result<(), Error> 
     rule.map_or(Ok(()), |rule| {
         let mut state = buffers.state.each_mut().map(|slice| &mut slice[..]);
         for (slot, slice) in state.iter_mut().enumerate() {
-            *slice = take(slice).get_mut(..rule.state_len(slot, n)).unwrap_or_default();
+            *slice = take(slice).get_mut(..rule.slots()[slot].len(n)).unwrap_or_default();
         }
-        let state = state.get_mut(..rule.state().len()).unwrap_or_default();
+        let state = state.get_mut(..rule.slots().len()).unwrap_or_default();
         let params = buffers.params.get_mut(..n).unwrap_or_default();
         let grads = buffers.grads.get(..n).unwrap_or_default();
         if number == 1 {
