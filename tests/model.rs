@@ -148,8 +148,8 @@ proptest! {
         let mut model: Vec<_> = shapes.iter().map(|&len| Buffers::random(&rule, len, &mut random)).collect();
         let mut reversed: Vec<_> = model.iter().rev().cloned().collect();
         let workers = Workers::rayon().serial_below(0);
-        workers.step_model(&rule, 1, &mut tensors(&mut model)).unwrap();
-        workers.step_model(&rule, 1, &mut tensors(&mut reversed)).unwrap();
+        workers.step_model(&rule, 2, &mut tensors(&mut model)).unwrap();
+        workers.step_model(&rule, 2, &mut tensors(&mut reversed)).unwrap();
         reversed.reverse();
         prop_assert_eq!(bits(&model), bits(&reversed));
     }
@@ -162,12 +162,12 @@ fn nested_in_rayon() {
     let mut random = Random(1);
     let model = vec![Buffers::random(&rule, 100_000, &mut random), Buffers::random(&rule, 10, &mut random)];
     let mut expected = model.clone();
-    Workers::serial().step_model(&rule, 1, &mut tensors(&mut expected)).unwrap();
+    Workers::serial().step_model(&rule, 2, &mut tensors(&mut expected)).unwrap();
     let mut copies = vec![model; 20];
     rayon::scope(|scope| {
         for copy in &mut copies {
             scope.spawn(move |_| {
-                Workers::rayon().serial_below(0).step_model(&rule, 1, &mut tensors(copy)).unwrap();
+                Workers::rayon().serial_below(0).step_model(&rule, 2, &mut tensors(copy)).unwrap();
             });
         }
     });
@@ -183,14 +183,14 @@ fn a_refused_list_is_untouched_and_the_tensor_is_named() {
     let mut model: Vec<_> = [5, 6, 7].map(|len| Buffers::random(&rule, len, &mut random)).into();
     model[2].grads.pop();
     let before = bits(&model);
-    let refusal = Workers::rayon().step_model(&rule, 1, &mut tensors(&mut model)).unwrap_err();
+    let refusal = Workers::rayon().step_model(&rule, 2, &mut tensors(&mut model)).unwrap_err();
     assert_eq!(refusal.to_string(), "tensor \"#2\": grads has 6 elements where there are 7 parameters");
     assert_eq!(bits(&model), before);
 
     model[2].grads.push(0.0);
     model[1].state.push(vec![0.0; 6]);
     let before = bits(&model);
-    let refusal = Workers::rayon().step_model(&rule, 1, &mut tensors(&mut model)).unwrap_err();
+    let refusal = Workers::rayon().step_model(&rule, 2, &mut tensors(&mut model)).unwrap_err();
     assert_eq!(refusal.to_string(), "momentum needs 1 state slices (momentum_buffer) and was given 2");
     assert_eq!(bits(&model), before);
 

@@ -5,7 +5,7 @@ mod common;
 use common::{Buffers, Random, configurations_of};
 use gradstep::{
     AdaGrad, Adam, AdamW, AnyRule, Backend, Error, GroupId, Momentum, Optimizer, Param, ParamId, Pass,
-    PassParam, PassTensor, Report, Rule, Saved, Scope, Sgd, StateKind, Tensor, Workers, new_state,
+    PassParam, PassTensor, Report, Rule, Saved, Scope, Sgd, StateKind, Workers, new_state,
 };
 use proptest::prelude::*;
 
@@ -98,6 +98,9 @@ proptest! {
             }
         }
         for ((number, (buffers, _, step)), saved) in alone.iter().enumerate().zip(checkpoint(&optimizer)) {
+            if *step == 0 {
+                continue; // Its state is still to be made.
+            }
             let state = saved.2.into_iter().map(|(_, values)| values).collect();
             let found = Buffers { params: model.params[number].clone(), grads: vec![], state };
             prop_assert_eq!(found.bits(), buffers.bits());
@@ -155,44 +158,6 @@ fn a_late_parameter_has_its_own_counter() -> Result<(), Error> {
     // Its first step is corrected as a first step: lr, whatever the gradient.
     assert!((b[0] - 0.9).abs() < 1e-6, "{b:?}");
     assert_eq!((optimizer.saved("early")?.step, optimizer.saved("late")?.step), (10, 1));
-    Ok(())
-}
-
-/// A rule whose sums go over all tensors goes on from the scalars of the first one in the order of registration, however
-/// many there are and whichever groups they are in.
-#[test]
-fn the_first_of_many_parameters_has_the_scalars() -> Result<(), Error> {
-    let rules = [AnyRule::named("dog")?, AnyRule::named("dowg")?];
-    let workers = Workers::serial();
-    let mut optimizer = Optimizer::new(rules[0])?;
-    let groups = [Optimizer::<AnyRule>::FIRST_GROUP, optimizer.add_group(rules[1])?];
-    let mut model = Model::new(&[3; 60], 1);
-    let mut alone: [Vec<Buffers>; 2] = [vec![], vec![]];
-    for number in 0..60 {
-        let group = number * 7 % 5 % 2;
-        let (params, grads) = (model.params[number].clone(), model.grads[number].clone());
-        alone[group].push(Buffers::new(&rules[group], params, grads));
-        model.ids.push(optimizer.register_in(groups[group], &format!("p{number}"), 3)?);
-    }
-    // Each alone at first, so that no two of them have the same scalars.
-    for number in 0..60 {
-        optimizer.step(&workers, &mut model.list(|other| other == number))?;
-    }
-    for (rule, buffers) in rules.iter().zip(&mut alone) {
-        buffers.iter_mut().try_for_each(|buffers| buffers.step(Backend::SCALAR, rule, 1))?;
-    }
-    optimizer.step(&workers, &mut model.list(|_| true))?;
-    for (rule, buffers) in rules.iter().zip(&mut alone) {
-        let tensors = buffers.iter_mut().map(|Buffers { params, grads, state }| {
-            Tensor::new(params, grads, state.iter_mut().map(Vec::as_mut_slice))
-        });
-        workers.step_model(rule, 2, &mut tensors.collect::<Result<Vec<_>, _>>()?)?;
-    }
-    let [mut dog, mut dowg] = alone.map(Vec::into_iter);
-    for (number, params) in model.params.into_iter().enumerate() {
-        let expected = if number * 7 % 5 % 2 == 0 { dog.next() } else { dowg.next() };
-        assert_eq!(params, expected.unwrap().params, "p{number}");
-    }
     Ok(())
 }
 

@@ -107,11 +107,11 @@ fn dog_first_step_in_three_forms() -> Result<(), Error> {
 fn dog_one_rate_for_all_or_for_each_layer() -> Result<(), Error> {
     let rule = DoG::optax().init_step(0.25)?.eps(0.0)?;
     let stepped = |rule: DoG| {
-        let (mut first, mut second, mut state) = ([3.0], [4.0], [[0.0]; 6]);
-        let [a, b, c, d, e, f] = state.each_mut().map(|slice| &mut slice[..]);
+        let (mut first, mut second) = ([3.0], [4.0]);
+        let (mut state, mut second_state) = (new_state(&rule, &first), new_state(&rule, &second));
         let mut model = [
-            Tensor::new(&mut first, &[3.0], [a, b, c]).unwrap(),
-            Tensor::new(&mut second, &[4.0], [d, e, f]).unwrap(),
+            Tensor::new(&mut first, &[3.0], state.iter_mut().map(Vec::as_mut_slice)).unwrap(),
+            Tensor::new(&mut second, &[4.0], second_state.iter_mut().map(Vec::as_mut_slice)).unwrap(),
         ];
         Workers::serial().step_model(&rule, 1, &mut model).unwrap();
         [first[0], second[0]]
@@ -185,11 +185,13 @@ fn schedule_free_weights() -> Result<(), Error> {
 #[test]
 fn schedule_free_adamw_decays_and_weighs() -> Result<(), Error> {
     let (paper, keras) = (ScheduleFreeAdamW::paper().lr(0.5)?, ScheduleFreeAdamW::keras().lr(0.5)?);
-    // Coupled decay is divided away; in the update it is not; beside it, it comes first.
+    // Coupled decay is divided away; in the update it is not.
     let (coupled, _) = run(paper.weight_decay(0.25)?, &[2.0]);
     let (within, _) = run(paper.update_decay(0.5)?, &[2.0]);
     assert_fork((&coupled, &[0.5]), (&within, &[0.25]));
-    assert_fork((&coupled, &[0.5]), (&run(keras.weight_decay(0.25)?, &[2.0]).0, &[0.375]));
+    // Beside the update it acts from the second step on: the first goes to z, which is the parameter before any decay.
+    let beside = run(keras.weight_decay(0.25)?, &[2.0, 2.0]).0;
+    assert_fork((&run(keras, &[2.0, 2.0]).0, &[0.5, 0.225]), (&beside, &[0.5, 0.19375]));
     // As for SGD, with gradients that are divided by their own size.
     let two = |rule: ScheduleFreeAdamW| {
         run(rule.lr(1.0).unwrap().beta1(0.5).unwrap().warmup_steps(2.0).unwrap(), &[2.0, 2.0]).0

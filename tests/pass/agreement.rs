@@ -1,6 +1,6 @@
 //! The pass and its naive twin agree bit for bit, and so do all backends, threads, alignments and orders.
 
-use gradstep::{AnyRule, Backend, Join, NonFinite, Pass, PassReport, Rule as _, Tensor, Workers, full_slots};
+use gradstep::{AnyRule, Backend, Join, NonFinite, Pass, PassReport, Tensor, Workers};
 use proptest::prelude::*;
 
 use crate::{
@@ -126,20 +126,12 @@ proptest! {
     #[test]
     fn in_whatever_order(seed: u64) {
         let mut case = Case::random(&mut Random(seed), shared_len);
-        share_scalars(&mut case);
         let expected = seen(&case, &Workers::serial());
         case.model.reverse();
         let (mut outcome, report) = seen(&case, &Workers::rayon().serial_below(0));
         outcome.reverse();
         prop_assert!((outcome, report) == expected, "{}", case.label());
     }
-}
-
-/// Rules that sum over all tensors take the scalars of the first, and give them to all: after a step they are the same.
-fn share_scalars(case: &mut Case) {
-    let long = full_slots(case.rule.slots());
-    let scalars = case.model[0].state[long..].to_vec();
-    case.model.iter_mut().for_each(|tensor| tensor.state[long..].clone_from_slice(&scalars));
 }
 
 /// A pass without parts is a plain step.

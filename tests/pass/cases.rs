@@ -1,10 +1,10 @@
 //! Random passes over random models.
 
-use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Workers, full_slots};
+use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Scope, Workers, full_slots};
 
 use crate::{
     common::{Random, configurations_of},
-    model::{Owned, with_tensors},
+    model::{Owned, Padded, with_tensors},
     parts::Parts,
 };
 
@@ -30,13 +30,20 @@ impl Case {
             Owned::random(&parts, &rule, len, random)
         };
         let mut model: Vec<_> = (0..tensors).map(|_| tensor()).collect();
-        let step = 1 + random.below(12) as u64;
-        if step == 1 {
-            with_tensors(&mut model, |mut tensors| {
-                tensors.iter_mut().for_each(|tensor| tensor.init_state(&rule).unwrap());
+        let shared = shared_numbers(&rule, &model[0]);
+        model.iter_mut().for_each(|tensor| share_numbers(&rule, &shared, tensor));
+        let case = Self { parts, rule, step: 1 + random.below(12) as u64, model };
+        case.started()
+    }
+
+    /// With the state that comes before a first step, if that is what comes next.
+    pub fn started(mut self) -> Self {
+        if self.step == 1 {
+            with_tensors(&mut self.model, |mut tensors| {
+                tensors.iter_mut().for_each(|tensor| tensor.init_state(&self.rule).unwrap());
             });
         }
-        Self { parts, rule, step, model }
+        self
     }
 
     /// Makes some gradients not finite, and tells in which tensors. With a small loss scale, or with micro-batches, all that
@@ -79,6 +86,18 @@ impl Case {
         let shapes: Vec<_> = self.model.iter().map(|tensor| (tensor.len(), tensor.rows)).collect();
         format!("{:?}\n{:?} at step {}\n(length, rows): {shapes:?}", self.parts, self.rule, self.step)
     }
+}
+
+/// The numbers that a rule shares among all tensors, as one of them has them; none for other rules.
+pub fn shared_numbers(rule: &AnyRule, tensor: &Owned) -> Vec<Padded<f32>> {
+    let full = full_slots(rule.slots());
+    if rule.scope() == Scope::Together { tensor.state[full..].to_vec() } else { Vec::new() }
+}
+
+/// Gives them to another tensor.
+pub fn share_numbers(rule: &AnyRule, shared: &[Padded<f32>], tensor: &mut Owned) {
+    let full = full_slots(rule.slots());
+    tensor.state[full..].iter_mut().zip(shared).for_each(|(held, shared)| held.clone_from(shared));
 }
 
 /// For comparison, in which two norms that are NaN are the same.

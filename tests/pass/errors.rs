@@ -252,7 +252,7 @@ fn an_optimizer_knows_its_parameters() {
         refused.to_string()
     };
     assert_eq!(refused([id, id]), "parameter \"a\" was passed twice in one step");
-    assert_eq!(refused([id, unknown]), "the optimizer has no parameter \"#1\"");
+    assert_eq!(refused([id, unknown]), "parameter #1 was registered with another optimizer");
 }
 
 #[test]

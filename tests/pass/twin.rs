@@ -6,6 +6,7 @@
 use gradstep::{AnyRule, Backend, NonFinite, Rule as _, Tensor, Workers, full_slots};
 
 use crate::{
+    cases::{share_numbers, shared_numbers},
     model::{Numbers, Owned, Padded},
     parts::{Clip, Parts},
 };
@@ -154,6 +155,11 @@ fn apply_rule(
         })
         .collect();
     Workers::serial().backend(Backend::SCALAR).step_model(rule, step, &mut tensors).unwrap();
+    // What the rule shares among all tensors is shared with those that were left out.
+    if let Some(stepped) = skipped.iter().position(|skipped| !skipped) {
+        let shared = shared_numbers(rule, &model[stepped]);
+        model.iter_mut().for_each(|tensor| share_numbers(rule, &shared, tensor));
+    }
 }
 
 fn after(parts: &Parts, rule: &AnyRule, step: u64, tensor: &mut Owned, params: &mut [f32]) {
