@@ -85,8 +85,7 @@ impl<R: Rule> Running<R> {
             params.copy_from_slice(&floats(bytes(&name)));
             let kind = StateKind::of(self.optimizer.rule(Optimizer::<R>::FIRST_GROUP)?);
             let slots = kind.slots.iter().map(|slot| slot.name);
-            let state: Vec<_> =
-                slots.map(|slot| (slot, floats(bytes(&format!("{name}.{slot}"))))).collect();
+            let state: Vec<_> = slots.map(|slot| (slot, floats(bytes(&format!("{name}.{slot}"))))).collect();
             let state: Vec<_> = state.iter().map(|(slot, values)| (*slot, &values[..])).collect();
             let step = number(bytes(&format!("{name}.step")));
             self.optimizer.load(&name, &Saved { made_by: &kind.to_string(), step, state: &state })?;

@@ -13,7 +13,7 @@ use crate::AdaBound;
 /// ```
 /// use gradstep::{AmsBound, Rule};
 ///
-/// assert_eq!(AmsBound::paper().state(), ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]);
+/// assert_eq!(AmsBound::paper().slots()[2].name, "max_exp_avg_sq");
 /// ```
 ///
 /// **Paper**: Luo et al., "Adaptive Gradient Methods with Dynamic Bound of Learning Rate", 2019.

@@ -28,7 +28,7 @@ rule_options! {
     ///
     /// let rule = Ftrl::keras().lr(1.0)?.initial_accumulator_value(0.0)?.l1_strength(1.0)?;
     /// let (mut params, mut accumulator, mut linear) = ([0.0, 0.0], [0.0; 2], [0.0; 2]);
-    /// init_state(&rule, &mut [&mut accumulator, &mut linear])?;
+    /// init_state(&rule, &params, &mut [&mut accumulator, &mut linear])?;
     /// step(&rule, 1, &mut params, &[2.0, 0.5], &mut [&mut accumulator, &mut linear])?;
     /// assert_eq!(params, [-0.5, 0.0]); // (1 - 2)/2, and a gradient within l1
     /// # Ok::<(), gradstep::Error>(())

@@ -37,7 +37,8 @@ rule_options! {
     /// use gradstep::{RmsProp, Rule, step};
     ///
     /// let rule = RmsProp::torch().momentum(0.9)?.centered(true)?;
-    /// assert_eq!(rule.state(), ["square_avg", "momentum_buffer", "grad_avg"]);
+    /// let names = rule.slots().iter().map(|slot| slot.name);
+    /// assert!(names.eq(["square_avg", "momentum_buffer", "grad_avg"]));
     ///
     /// let (mut params, mut square_avg) = ([1.0], [0.0]);
     /// step(&RmsProp::torch(), 1, &mut params, &[2.0], &mut [&mut square_avg])?;

@@ -32,7 +32,7 @@ rule_options! {
     ///
     /// let rule = Rprop::torch().lr(0.25)?;
     /// let (mut params, mut prev, mut step_size) = ([1.0], [0.0], [0.0]);
-    /// init_state(&rule, &mut [&mut prev, &mut step_size])?;
+    /// init_state(&rule, &params, &mut [&mut prev, &mut step_size])?;
     /// step(&rule, 1, &mut params, &[7.0], &mut [&mut prev, &mut step_size])?;
     /// assert_eq!((params, step_size), ([0.75], [0.25]));
     /// step(&rule, 2, &mut params, &[0.1], &mut [&mut prev, &mut step_size])?;

@@ -28,6 +28,7 @@ struct Buffers {
     params: [f32; PARAMS],
     grads: [f32; PARAMS],
     state: [[f32; PARAMS]; SLOTS],
+    averaged: u64,
     average: [f32; PARAMS],
     copy: [u16; PARAMS],
 }
@@ -37,6 +38,7 @@ impl Buffers {
         params: [0.0; PARAMS],
         grads: [0.0; PARAMS],
         state: [[0.0; PARAMS]; SLOTS],
+        averaged: 0,
         average: [0.0; PARAMS],
         copy: [0; PARAMS],
     };
@@ -77,20 +79,21 @@ fn take_step(number: u64, n: usize, buffers: &mut Buffers) -> Result<(), Error> 
     let rule: Option<_> = include!(concat!(env!("OUT_DIR"), "/rule.rs"));
     rule.map_or(Ok(()), |rule| {
         let mut state = buffers.state.each_mut().map(|slice| &mut slice[..]);
-        for (slot, slice) in state.iter_mut().enumerate() {
-            *slice = take(slice).get_mut(..rule.slots()[slot].len(n)).unwrap_or_default();
+        for (slot, slice) in rule.slots().iter().zip(&mut state) {
+            *slice = take(slice).get_mut(..slot.len(n)).unwrap_or_default();
         }
         let state = state.get_mut(..rule.slots().len()).unwrap_or_default();
         let params = buffers.params.get_mut(..n).unwrap_or_default();
         let grads = buffers.grads.get(..n).unwrap_or_default();
         if number == 1 {
-            init_state(&rule, state)?;
+            init_state(&rule, params, state)?;
         }
         if cfg!(pass) {
             let average = buffers.average.get_mut(..n).unwrap_or_default();
             let copy = buffers.copy.get_mut(..n).unwrap_or_default();
             let state = state.iter_mut().map(|slice| &mut **slice);
-            step_in_pass(&rule, number, PassTensor::new(params, grads, state)?.average(average), copy)
+            let tensor = PassTensor::new(params, grads, state)?.average(average, &mut buffers.averaged);
+            step_in_pass(&rule, number, tensor, copy)
         } else {
             step(&rule, number, params, grads, state)
         }
