@@ -66,7 +66,8 @@ fn train<R: Rule + Options>(
     mut take_step: impl FnMut(&mut Model, &R, u64, u64) -> Result<u64, Error>,
 ) -> Result<u64, Error> {
     let rule = scene.rule(rule)?;
-    let mut model = Model::new(&rule, scene);
+    // State may depend on the learning rate of the first step.
+    let mut model = Model::new(&Scene::scheduled(&rule, (scene.factor)(0)?)?, scene);
     let mut hash = 0;
     for t in 0..STEPS {
         let factor = (scene.factor)(t)?;

@@ -27,7 +27,7 @@ rule_options! {
     ///
     /// let (mut params, mut exp_avg, mut exp_avg_sq) = ([1.0], [0.0], [4.0]);
     /// let rule = Yogi::optax().beta2(0.75)?;
-    /// step(&rule, 1, &mut params, &[1.0], &mut [&mut exp_avg, &mut exp_avg_sq])?;
+    /// step(&rule, 9, &mut params, &[1.0], &mut [&mut exp_avg, &mut exp_avg_sq])?;
     /// assert_eq!(exp_avg_sq, [3.75]); // a quarter of 1^2 less; Adam would have taken a quarter of 4 - 1^2
     /// # Ok::<(), gradstep::Error>(())
     /// ```

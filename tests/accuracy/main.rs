@@ -226,6 +226,7 @@ fn every_rule_keeps_its_line_of_the_precision_table() {
 }
 
 fn check(name: &str, table: &[Row], errors: [Errors; 3], labels: [String; 3]) {
+    table::check_caps(&(name.to_owned(), errors));
     let Some((_, allowed)) = table.iter().find(|(rule, _)| rule == name) else {
         panic!("{name} has no line in docs/precision.md: run WRITE_PRECISION=1 cargo test --test accuracy");
     };
@@ -234,6 +235,19 @@ fn check(name: &str, table: &[Row], errors: [Errors; 3], labels: [String; 3]) {
         let after = STEPS[i];
         assert!(within, "{name} after {after} steps: {found:?} ULP for {allowed:?}; {}", labels[i]);
     }
+}
+
+/// A kernel without its bias correction, which the table must not take however it is asked to.
+#[test]
+fn blunder_is_beyond_the_caps() {
+    let [configuration, ..] = &presets("adam")[..] else { panic!("adam has no preset") };
+    let mut wrong = configuration.rule;
+    wrong.set("bias_correction1", false).unwrap();
+    let mut pair = Pair::new(configuration, ELEMENTS);
+    pair.exact = Reference::new(&wrong, &pair.real.params);
+    pair.step_to(1);
+    let row = ("adam".to_owned(), [pair.errors().1, Errors::default(), Errors::default()]);
+    assert!(std::panic::catch_unwind(|| table::check_caps(&row)).is_err(), "{row:?}");
 }
 
 /// The table must be able to fail: a reference with another number exceeds a line of it.
