@@ -1,6 +1,6 @@
 //! What an update rule is: hyper-parameters that, once a step, become a kernel.
 
-use crate::{Lane, Prepare, Scope, Sum, run::Run, whole::Measuring};
+use crate::{Error, Lane, Prepare, Scope, Sum, run::Run, whole::Measuring};
 
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
 ///
@@ -32,6 +32,15 @@ pub trait Rule: Copy + Send + Sync {
     fn initial(&self, slot: usize) -> f32 {
         let _ = slot;
         0.0
+    }
+
+    /// Refuses options that contradict each other. Everything that takes a rule asks this first, so that options may be set
+    /// in any order.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]. A rule has no contradictions unless it says so.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     /// What is done to gradient and parameter before the kernel sees them: nothing unless a rule says otherwise.

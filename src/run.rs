@@ -147,6 +147,7 @@ pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
     if cfg!(debug_assertions) && flushes_subnormals() {
         return Err(Error::FlushedSubnormals);
     }
+    rule.check()?;
     let (named, scalars) = (rule.state().len(), rule.scalars());
     if scalars > MAX_SCALARS {
         return Err(Error::TooManySlices { found: scalars, most: MAX_SCALARS });

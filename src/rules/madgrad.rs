@@ -21,8 +21,8 @@ rule_options! {
     /// **Defaults**: lr 0.01 (optax has none), momentum 0.9, eps 1e-6: [`paper`](Madgrad::paper), the authors' code, and
     /// [`optax`](Madgrad::optax) alike.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and lr and eps both 0. With eps 0 a parameter that has never had a gradient
-    /// becomes NaN, 0/0.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses lr and eps both 0. With eps 0 a parameter
+    /// that has never had a gradient becomes NaN, 0/0.
     ///
     /// ```
     /// use gradstep::{Madgrad, step};
