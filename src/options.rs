@@ -4,8 +4,8 @@ use core::fmt;
 
 use crate::{Error, error::Name, nearest};
 
-/// The largest number that an option takes. Learning rate and weight decay are multiplied in each step, and twice as often
-/// in two: the fourth power of this is still within `f32`.
+/// The largest number that an option takes, and the largest product of a learning rate and a weight decay. The fourth power
+/// of this is still within `f32`: two steps that multiply a parameter by two options each do not leave it.
 pub(crate) const LARGEST: f64 = 1e9;
 
 /// Which numbers an option takes.
@@ -162,6 +162,13 @@ pub struct OptionInfo {
 }
 
 /// The hyper-parameters of a rule, reached by name. Their setters are methods of each rule.
+///
+/// An option has the name and the meaning that the framework of the preset gives it, spelt as PyTorch spells it: `lr`,
+/// `beta1`, `eps`, `weight_decay`. Where frameworks mean different numbers by one name, the preset says which: `decay`,
+/// `eps_place` and `l1_form` hold the framework's convention.
+///
+/// An epsilon of 0 is taken, as the frameworks take it. A rule that divides by a root of squares then makes NaN, 0/0, of a
+/// parameter that has never had a gradient.
 pub trait Options: Sized {
     /// The name of the rule whose options these are. A name of presets alone has that of the rule that they return:
     /// `"adam"` for AdamW.
@@ -325,7 +332,7 @@ macro_rules! rule_options {
 
             fn contradictions(&self) -> Option<&'static str> {
                 let term = None $(.or(Some($crate::prepare::Within::$Term)))?;
-                self.common.contradiction(term) $(.or_else(|| $check(self)))?
+                self.common.contradiction(self.lr, term) $(.or_else(|| $check(self)))?
             }
         }
 

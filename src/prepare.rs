@@ -1,6 +1,9 @@
 //! What every rule can have done around its own arithmetic: to the gradient before it, to the parameter after it.
 
-use crate::{Change, Kernel, Lane, options::choices};
+use crate::{
+    Change, Kernel, Lane,
+    options::{LARGEST, choices},
+};
 
 /// What is done around a kernel: the gradient is scaled before the kernel sees it, and one of the forms of [`Shrink`] is
 /// applied.
@@ -274,7 +277,7 @@ impl Common {
     }
 
     /// `own` is what the rule's update has a term for.
-    pub(crate) fn contradiction(&self, own: Option<Within>) -> Option<&'static str> {
+    pub(crate) fn contradiction(&self, lr: f64, own: Option<Within>) -> Option<&'static str> {
         if self.decay == Decay::Update && own != Some(Within::Decay) {
             Some("the rule's update has no term for weight decay, which the decay \"update\" would be")
         } else if self.l1_form == L1::Update && own != Some(Within::L1) {
@@ -283,6 +286,8 @@ impl Common {
             Some(
                 "cautious_decay needs a decay of its own, and \"coupled\" and \"update\" are parts of something else",
             )
+        } else if lr * self.weight_decay > LARGEST {
+            Some("lr*weight_decay is above 1e9, which no parameter stands")
         } else {
             None
         }

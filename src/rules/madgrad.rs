@@ -1,7 +1,7 @@
 use crate::{
     Change, Kernel, KernelVisitor, Lane, Rule,
     math::sqrt,
-    options::{rule_methods, rule_options},
+    options::{LARGEST, rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -63,7 +63,13 @@ impl Madgrad {
     }
 
     fn contradiction(&self) -> Option<&'static str> {
-        (self.lr == 0.0 && self.eps == 0.0).then_some("with lr and eps at 0 every step is 0/0")
+        if self.lr == 0.0 && self.eps == 0.0 {
+            Some("with lr and eps at 0 every step is 0/0")
+        } else if self.eps * self.common.weight_decay > LARGEST {
+            Some("eps*weight_decay is above 1e9, and eps is added to lr")
+        } else {
+            None
+        }
     }
 }
 
