@@ -57,12 +57,13 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Inconvertible`], which names the option, where no algebra carries it over: any option not named
-/// above; eps or eps_root in one of the rules alone (inside the root in one, outside in the other); another
-/// velocity or decay at an `lr` of 0; dampening that changes together with Nesterov's form, or before the
-/// first step, or from or to 1; coupled to decoupled decay, or decay of the old parameter to decay of the new
-/// one; a state that would overflow. [`Error::OtherRule`] for rules of two kinds, [`Error::OutOfRange`] where
-/// a number of the new rule would overflow, [`Error::StepZero`], [`Error::StateCount`], and [`Error::Length`]
-/// where a slice is not as long as the first. Nothing has changed then.
+/// above; eps or eps_root in one of the rules alone; eps inside the root in one and outside in the other;
+/// another velocity or decay at an `lr` of 0; dampening that changes together with Nesterov's form, or before
+/// the first step, or from or to 1; coupled to decoupled decay, or decay of the old parameter to decay of the
+/// new one; a state that would overflow. [`Error::OtherRule`] for rules of two kinds, [`Error::Conflict`] for a
+/// rule whose options contradict each other, [`Error::OutOfRange`] where a number of the new rule would be too
+/// large or too small, [`Error::StepZero`], [`Error::StateCount`], and [`Error::Length`] where a slice is not as
+/// long as the first. Nothing has changed then.
 ///
 /// ```
 /// use gradstep::{Adam, AdamEps, Momentum, convert};
@@ -86,6 +87,8 @@ pub fn convert<R: Rule + Options>(from: &R, to: &R, step: u64, state: &mut [&mut
     if from.kind() != to.kind() {
         return Err(Error::OtherRule { from: from.name(), to: to.name() });
     }
+    from.check()?;
+    to.check()?;
     check_state(from, state)?;
     let mut rule = *to;
     carry(from, &mut rule)?;
@@ -94,6 +97,7 @@ pub fn convert<R: Rule + Options>(from: &R, to: &R, step: u64, state: &mut [&mut
     convert_eps(from, &mut rule, step)?;
     convert_decay(from, &mut rule)?;
     convert_l1(from, &mut rule)?;
+    rule.check()?;
     if let Some(Factor { slot, factor }) = velocity {
         multiply(from, state[slot], factor)?;
     }
@@ -273,6 +277,7 @@ struct Shrinking {
 #[derive(PartialEq)]
 enum Order {
     Gradient,
+    Update,
     OldParameter,
     NewParameter,
 }
@@ -289,6 +294,7 @@ impl Shrinking {
     fn order(&self) -> Order {
         match self.decay {
             Decay::Coupled => Order::Gradient,
+            Decay::Update => Order::Update,
             Decay::Decoupled | Decay::Fixed => Order::OldParameter,
             Decay::DecoupledAfter | Decay::FixedAfter | Decay::Proximal => Order::NewParameter,
         }
@@ -302,7 +308,7 @@ impl Shrinking {
     /// The other way round.
     fn weight_decay_for(&self, part: f64) -> f64 {
         match self.decay {
-            Decay::Coupled | Decay::Fixed | Decay::FixedAfter => part,
+            Decay::Coupled | Decay::Update | Decay::Fixed | Decay::FixedAfter => part,
             Decay::Decoupled | Decay::DecoupledAfter => part / self.lr,
             Decay::Proximal => part / (1.0 - part) / self.lr,
         }

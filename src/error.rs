@@ -4,7 +4,7 @@ use core::fmt::{self, Write as _};
 
 use crate::{
     Slot,
-    options::{Domain, Kind},
+    options::{Domain, Kind, OptionInfo},
     rule::StateKind,
 };
 
@@ -135,6 +135,10 @@ pub enum Error {
         rule: &'static str,
         /// The name that was asked for.
         option: Name,
+        /// The option that was probably meant: what a framework calls so, or what is spelt nearly so.
+        nearest: Option<&'static str>,
+        /// The options that it has.
+        known: &'static [OptionInfo],
     },
     /// An option was given a value of the wrong kind, or a choice that it does not have.
     WrongValue {
@@ -146,6 +150,8 @@ pub enum Error {
         found: Name,
         /// What would have been taken.
         expected: Kind,
+        /// The option that was probably meant, where a framework calls another one so.
+        nearest: Option<&'static str>,
     },
     /// Two parameters were given the same name.
     DuplicateName {
@@ -327,9 +333,15 @@ impl fmt::Display for Error {
                 write!(f, "{schedule}: {option} must be finite and above 0, and is {value}")
             }
             Self::Conflict { rule, reason } => write!(f, "{rule}: {reason}"),
-            Self::UnknownOption { rule, option } => write!(f, "{rule} has no option {option}"),
-            Self::WrongValue { rule, option, found, expected } => {
-                write!(f, "{rule}: {option} takes {expected}, and was given {found}")
+            Self::UnknownOption { rule, option, nearest, known } => {
+                write!(f, "{rule} has no option {option}")?;
+                meant(f, nearest)?;
+                f.write_str("; it has ")?;
+                list(f, known.iter().map(|option| option.name))
+            }
+            Self::WrongValue { rule, option, found, expected, nearest } => {
+                write!(f, "{rule}: {option} takes {expected}, and was given {found}")?;
+                meant(f, nearest)
             }
             Self::DuplicateName { name } => write!(f, "there is a parameter {name} already"),
             Self::UnknownParam { name } => write!(f, "the optimizer has no parameter {name}"),
@@ -382,27 +394,30 @@ impl fmt::Display for Error {
             }
             Self::UnknownBackend { name } => {
                 write!(f, "there is no backend {name}; there are ")?;
-                list(f, &crate::Backend::NAMES)
+                list(f, crate::Backend::NAMES)
             }
             Self::MissingBackend { name } => write!(f, "this build or this machine has no backend {name}"),
         }
     }
 }
 
+fn meant(f: &mut fmt::Formatter<'_>, nearest: Option<&str>) -> fmt::Result {
+    nearest.map_or(Ok(()), |nearest| write!(f, " (did you mean {nearest}?)"))
+}
+
 fn see_convert(f: &mut fmt::Formatter<'_>, one_rule: bool) -> fmt::Result {
     if one_rule { f.write_str("; `convert` carries a run over to another convention") } else { Ok(()) }
 }
 
-pub(crate) fn list(f: &mut fmt::Formatter<'_>, words: &[&str]) -> fmt::Result {
-    list_words(f, words.iter().copied())
-}
-
 fn list_slots(f: &mut fmt::Formatter<'_>, slots: &[Slot]) -> fmt::Result {
-    list_words(f, slots.iter().map(|slot| slot.name))
+    list(f, slots.iter().map(|slot| slot.name))
 }
 
-fn list_words<'w>(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = &'w str>) -> fmt::Result {
-    for (i, word) in words.enumerate() {
+pub(crate) fn list(
+    f: &mut fmt::Formatter<'_>,
+    words: impl IntoIterator<Item = impl fmt::Display>,
+) -> fmt::Result {
+    for (i, word) in words.into_iter().enumerate() {
         let separator = if i == 0 { "" } else { ", " };
         write!(f, "{separator}{word}")?;
     }

@@ -57,6 +57,7 @@ mod lane;
 mod lookahead;
 mod math;
 mod moments;
+mod nearest;
 #[cfg(feature = "alloc")]
 mod optimizer;
 mod options;
@@ -95,7 +96,7 @@ pub use {
     join::{Join, Serial},
     lane::Lane,
     lookahead::Lookahead,
-    moments::AdamEps,
+    moments::{AdamEps, RootEps},
     options::{Domain, Kind, OptionInfo, Options, Value},
     pass::{
         Average, Floats, FloatsMut, GradSums, Grads, NonFinite, Pass, PassReport, PassTensor, Telemetry,

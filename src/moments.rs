@@ -17,6 +17,26 @@ choices! {
     }
 }
 
+choices! {
+    /// Where the `eps` of AdaGrad and RMSProp stands.
+    pub enum RootEps {
+        /// Added to the root: PyTorch.
+        Outside = "outside",
+        /// Added to what the root is taken of: Keras, optax, dfdx.
+        Inside = "inside",
+    }
+}
+
+impl RootEps {
+    /// What is added outside the root, and what inside.
+    pub(crate) fn split(self, eps: f64) -> (f64, f64) {
+        match self {
+            Self::Outside => (eps, 0.0),
+            Self::Inside => (0.0, eps),
+        }
+    }
+}
+
 /// `1 - beta^t`: what an average that began at zero weighs by now.
 pub(crate) fn correction(beta: f64, step: u64) -> f64 {
     1.0 - powi(beta, step)

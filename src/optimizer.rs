@@ -16,6 +16,7 @@ pub use pass::PassParam;
 use crate::{
     AnyRule, Error, Initial, Join, Options, PassTensor, Rule, Slot, StateKind, Tensor, Value, Workers,
     error::Name,
+    options::unknown,
     pass::Outcome,
     run::{Program, Shared, Tagged, check_rule},
     slot::has_only_full,
@@ -420,18 +421,19 @@ impl<R: Rule + Options> Optimizer<R> {
         let rule = self.rule(group)?;
         match rule.get("lr") {
             Some(Value::Number(lr)) => Ok(lr),
-            _ => Err(Error::UnknownOption { rule: rule.name(), option: Name::of("lr") }),
+            _ => Err(unknown(rule.name(), rule.options(), "lr")),
         }
     }
 
     /// Sets a group's learning rate, from the next step on.
     ///
     /// # Errors
-    /// [`Error::UnknownGroup`], [`Error::UnknownOption`] for a rule without `lr`, [`Error::OutOfRange`]; nothing has changed
-    /// then.
+    /// [`Error::UnknownGroup`], [`Error::UnknownOption`] for a rule without `lr`, [`Error::OutOfRange`], [`Error::Conflict`];
+    /// nothing has changed then.
     pub fn set_lr(&mut self, group: GroupId, lr: f64) -> Result<(), Error> {
         let mut rule = *self.rule(group)?;
         rule.set("lr", lr)?;
+        check_rule(&rule, 1)?;
         self.groups[group.place] = rule;
         Ok(())
     }

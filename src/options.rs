@@ -2,7 +2,11 @@
 
 use core::fmt;
 
-use crate::{Error, error::Name};
+use crate::{Error, error::Name, nearest};
+
+/// The largest number that an option takes, and the largest product of a learning rate and a weight decay. The fourth power
+/// of this is still within `f32`: two steps that multiply a parameter by two options each do not leave it.
+pub(crate) const LARGEST: f64 = 1e9;
 
 /// Which numbers an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,11 @@ pub enum Domain {
     AboveOne,
     /// Above 0, and at most 1.
     PositiveUnit,
+    /// From 0 to 4, both included: a power.
+    UpToFour,
+    /// 0, or of a size from 1e-37 to 1e9. Every number of a rule has to be of this size as well, because it ends in an
+    /// `f32`: below, it would become 0 there; two options above, one times the other, would leave `f32` in the second step.
+    Moderate,
 }
 
 impl Domain {
@@ -36,6 +45,8 @@ impl Domain {
             Self::Positive => value > 0.0 && value.is_finite(),
             Self::AboveOne => value > 1.0 && value.is_finite(),
             Self::PositiveUnit => value > 0.0 && value <= 1.0,
+            Self::UpToFour => (0.0..=4.0).contains(&value),
+            Self::Moderate => value == 0.0 || (1e-37..=LARGEST).contains(&value.abs()),
         }
     }
 }
@@ -50,6 +61,8 @@ impl fmt::Display for Domain {
             Self::Positive => "finite and above 0",
             Self::AboveOne => "finite and above 1",
             Self::PositiveUnit => "above 0 and at most 1",
+            Self::UpToFour => "from 0 to 4",
+            Self::Moderate => "0 or of a size from 1e-37 to 1e9",
         })
     }
 }
@@ -79,11 +92,19 @@ impl<'a> Value<'a> {
     }
 }
 
-impl From<f64> for Value<'_> {
-    fn from(number: f64) -> Self {
-        Self::Number(number)
-    }
+/// Numbers of any type. An integer that `f64` does not hold exactly, beyond 2^53, becomes the nearest one; no option of a
+/// rule takes a number as large as that.
+macro_rules! numbers {
+    ($($ty:ty)*) => {
+        $(impl From<$ty> for Value<'_> {
+            fn from(number: $ty) -> Self {
+                Self::Number(number as f64)
+            }
+        })*
+    };
 }
+
+numbers!(f64 f32 i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
 
 impl From<bool> for Value<'_> {
     fn from(flag: bool) -> Self {
@@ -125,7 +146,7 @@ impl fmt::Display for Kind {
             Self::Flag => f.write_str("true or false"),
             Self::Choice(words) => {
                 f.write_str("one of ")?;
-                crate::error::list(f, words)
+                crate::error::list(f, *words)
             }
         }
     }
@@ -141,15 +162,23 @@ pub struct OptionInfo {
 }
 
 /// The hyper-parameters of a rule, reached by name. Their setters are methods of each rule.
+///
+/// An option has the name and the meaning that the framework of the preset gives it, spelt as PyTorch spells it: `lr`,
+/// `beta1`, `eps`, `weight_decay`. Where frameworks mean different numbers by one name, the preset says which: `decay`,
+/// `eps_place` and `l1_form` hold the framework's convention.
+///
+/// An epsilon of 0 is taken, as the frameworks take it. A rule that divides by a root of squares then makes NaN, 0/0, of a
+/// parameter that has never had a gradient.
 pub trait Options: Sized {
     /// All options, in the order in which the rule's documentation gives them.
     fn options(&self) -> &'static [OptionInfo];
 
-    /// Sets one option.
+    /// Sets one option. The order of several calls does not matter: whether options contradict each other is asked by
+    /// [`Rule::check`](crate::Rule::check), which every step begins with.
     ///
     /// # Errors
-    /// [`Error::UnknownOption`], [`Error::WrongValue`], [`Error::OutOfRange`] or [`Error::Conflict`]; nothing has
-    /// changed then.
+    /// [`Error::UnknownOption`], which names the option that was probably meant, [`Error::WrongValue`] or
+    /// [`Error::OutOfRange`]; nothing has changed then.
     fn set<'a>(&mut self, option: &str, value: impl Into<Value<'a>>) -> Result<(), Error>;
 
     /// The present value of an option; `None` where the rule has none of that name.
@@ -163,11 +192,12 @@ pub(crate) trait OptionType: Copy {
 
     /// Reads a value that was meant for this option.
     fn take(rule: &'static str, option: OptionInfo, value: Value<'_>) -> Result<Self, Error> {
-        Self::read(value).ok_or(Error::WrongValue {
+        Self::read(value).ok_or_else(|| Error::WrongValue {
             rule,
             option: option.name,
             expected: option.kind,
             found: Name::of(value),
+            nearest: nearest::another_word(rule, option.name),
         })
     }
 }
@@ -236,18 +266,20 @@ macro_rules! choices {
 }
 
 /// Declares a rule's hyper-parameters: the struct, a checked setter for each, and access by name. The options that
-/// every rule has are added here. A field that is a number names its [`Domain`]; a rule whose options can contradict
-/// each other names a function that refuses such values, so that no rule ever holds them.
+/// every rule has are added here. A field that is a number names its [`Domain`]. A rule that has a term of its own for
+/// weight decay or for L1 says `within update`; one whose options can contradict each other names a function that
+/// finds it out, which no step goes past.
 macro_rules! rule_options {
     (
         $(#[$meta:meta])*
         pub struct $Rule:ident = $name:literal {
             $($(#[$doc:meta])* $field:ident: $ty:ty $(=> $domain:ident)?,)*
         }
+        $(within update: $Term:ident)?
         $(refused by $check:path)?
     ) => {
         $crate::options::rule_options! {
-            @expand [$(#[$meta])*] $Rule $name [$($check)?] [$($field: $ty,)*]
+            @expand [$(#[$meta])*] $Rule $name [$($Term)?] [$($check)?] [$($field: $ty,)*]
             $([$(#[$doc])*] [$field] $field: $ty $(=> $domain)?;)*
             [
                 /// Weight decay, 0 for none. `decay` says how it enters a step.
@@ -270,12 +302,13 @@ macro_rules! rule_options {
             ] [common.cautious] cautious: bool;
             [
                 /// Leaves decay out where the rule moves a parameter away from zero (Chen et al., "Cautious Weight
-                /// Decay", 2025). Refused with the decay "coupled", which is part of the gradient.
+                /// Decay", 2025). Refused with the decays "coupled" and "update", which are a part of something else.
             ] [common.cautious_decay] cautious_decay: bool;
         }
     };
     (
-        @expand [$(#[$meta:meta])*] $Rule:ident $name:literal [$($check:path)?] [$($own:ident: $own_ty:ty,)*]
+        @expand [$(#[$meta:meta])*] $Rule:ident $name:literal [$($Term:ident)?] [$($check:path)?]
+        [$($own:ident: $own_ty:ty,)*]
         $([$(#[$doc:meta])*] [$($path:ident).+] $field:ident: $ty:ty $(=> $domain:ident)?;)*
     ) => {
         $(#[$meta])*
@@ -293,18 +326,17 @@ macro_rules! rule_options {
                 ///
                 /// # Errors
                 /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a number outside the option's
-                /// [`Domain`](crate::Domain), [`Error::Conflict`](crate::Error::Conflict) where another option
-                /// excludes the value.
+                /// [`Domain`](crate::Domain), or outside [`Domain::Moderate`](crate::Domain::Moderate).
                 pub fn $field(mut self, $field: $ty) -> Result<Self, $crate::Error> {
-                    $($crate::options::check_number(Self::NAME, stringify!($field), $field, $crate::Domain::$domain)?;)?
+                    $($crate::options::check_kept(Self::NAME, stringify!($field), $field, $crate::Domain::$domain)?;)?
                     self.$($path).+ = $field;
-                    self.consistent()
+                    Ok(self)
                 }
             )*
 
-            fn consistent(self) -> Result<Self, $crate::Error> {
-                let conflict = self.common.contradiction() $(.or_else(|| $check(&self)))?;
-                conflict.map_or(Ok(self), |reason| Err($crate::Error::Conflict { rule: Self::NAME, reason }))
+            fn contradictions(&self) -> Option<&'static str> {
+                let term = None $(.or(Some($crate::prepare::Within::$Term)))?;
+                self.common.contradiction(self.lr, term) $(.or_else(|| $check(self)))?
             }
         }
 
@@ -355,6 +387,11 @@ macro_rules! rule_methods {
             Self::NAME
         }
 
+        fn check(&self) -> Result<(), $crate::Error> {
+            let conflict = self.contradictions();
+            conflict.map_or(Ok(()), |reason| Err($crate::Error::Conflict { rule: Self::NAME, reason }))
+        }
+
         fn prepare(&self) -> $crate::Prepare {
             self.common.prepare(self.lr)
         }
@@ -382,7 +419,27 @@ pub(crate) fn check_number(
     if domain.contains(value) { Ok(()) } else { Err(Error::OutOfRange { rule, option, value, domain }) }
 }
 
-pub(crate) fn find(rule: &'static str, options: &[OptionInfo], name: &str) -> Result<OptionInfo, Error> {
+/// As [`check_number`], for a number that an `f32` will hold, perhaps as a factor of another one.
+pub(crate) fn check_kept(
+    rule: &'static str,
+    option: &'static str,
+    value: f64,
+    domain: Domain,
+) -> Result<(), Error> {
+    check_number(rule, option, value, domain)?;
+    check_number(rule, option, value, Domain::Moderate)
+}
+
+pub(crate) fn find(
+    rule: &'static str,
+    options: &'static [OptionInfo],
+    name: &str,
+) -> Result<OptionInfo, Error> {
     let known = options.iter().find(|option| option.name == name);
-    known.copied().ok_or(Error::UnknownOption { rule, option: Name::of(name) })
+    known.copied().ok_or_else(|| unknown(rule, options, name))
+}
+
+pub(crate) fn unknown(rule: &'static str, options: &'static [OptionInfo], name: &str) -> Error {
+    let nearest = nearest::option(rule, options, name);
+    Error::UnknownOption { rule, option: Name::of(name), nearest, known: options }
 }

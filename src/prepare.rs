@@ -1,6 +1,9 @@
 //! What every rule can have done around its own arithmetic: to the gradient before it, to the parameter after it.
 
-use crate::{Change, Kernel, Lane, options::choices};
+use crate::{
+    Change, Kernel, Lane,
+    options::{LARGEST, choices},
+};
 
 /// What is done around a kernel: the gradient is scaled before the kernel sees it, and one of the forms of [`Shrink`] is
 /// applied.
@@ -216,6 +219,9 @@ choices! {
         FixedAfter = "fixed-after",
         /// After the step, as Adan: `p = p / (1 + lr*weight_decay)`.
         Proximal = "proximal",
+        /// Within the rule's own update, as its formula says: optax' LAMB, NovoGrad, Prodigy, D-Adaptation and schedule-free
+        /// AdamW. No other rule has it.
+        Update = "update",
     }
 }
 
@@ -226,7 +232,16 @@ choices! {
         Subgradient = "subgradient",
         /// After the step: `p = sign(p)*max(abs(p) - lr*l1, 0)`. Parameters come to rest at zero.
         Proximal = "proximal",
+        /// Within the rule's own update, as the formula of FTRL says. No other rule has it.
+        Update = "update",
     }
+}
+
+/// What a rule's own update has a term for.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Within {
+    Decay,
+    L1,
 }
 
 /// The options that every rule has. The setters are on the rules themselves.
@@ -261,9 +276,31 @@ impl Common {
         Self::decay(Decay::Decoupled, weight_decay)
     }
 
-    pub(crate) fn contradiction(&self) -> Option<&'static str> {
-        (self.cautious_decay && self.decay == Decay::Coupled)
-            .then_some("cautious_decay needs a decay beside the gradient, and \"coupled\" is part of it")
+    /// `own` is what the rule's update has a term for.
+    pub(crate) fn contradiction(&self, lr: f64, own: Option<Within>) -> Option<&'static str> {
+        if self.decay == Decay::Update && own != Some(Within::Decay) {
+            Some("the rule's update has no term for weight decay, which the decay \"update\" would be")
+        } else if self.l1_form == L1::Update && own != Some(Within::L1) {
+            Some("the rule's update has no term for L1, which the l1_form \"update\" would be")
+        } else if self.cautious_decay && matches!(self.decay, Decay::Coupled | Decay::Update) {
+            Some(
+                "cautious_decay needs a decay of its own, and \"coupled\" and \"update\" are parts of something else",
+            )
+        } else if lr * self.weight_decay > LARGEST {
+            Some("lr*weight_decay is above 1e9, which no parameter stands")
+        } else {
+            None
+        }
+    }
+
+    /// The weight decay that the rule's own update is to have.
+    pub(crate) fn update_decay(&self) -> f64 {
+        if self.decay == Decay::Update { self.weight_decay } else { 0.0 }
+    }
+
+    /// The L1 regularisation that the rule's own update is to have.
+    pub(crate) fn update_l1(&self) -> f64 {
+        if self.l1_form == L1::Update { self.l1 } else { 0.0 }
     }
 
     pub(crate) fn prepare(&self, lr: f64) -> Prepare {
@@ -284,7 +321,8 @@ impl Common {
 
     fn mixed(&self, lr: f64) -> Mixed {
         let after = matches!(self.decay, Decay::DecoupledAfter | Decay::FixedAfter | Decay::Proximal);
-        let decays = self.decay != Decay::Coupled && self.weight_decay != 0.0;
+        let beside = !matches!(self.decay, Decay::Coupled | Decay::Update);
+        let decays = beside && self.weight_decay != 0.0;
         Mixed {
             l2: if self.decay == Decay::Coupled { self.weight_decay as f32 } else { 0.0 },
             l1: if self.l1_form == L1::Subgradient { self.l1 as f32 } else { 0.0 },
@@ -300,7 +338,7 @@ impl Common {
     pub(crate) fn decay_part(&self, lr: f64) -> f64 {
         let times_lr = lr * self.weight_decay;
         match self.decay {
-            Decay::Coupled => 0.0,
+            Decay::Coupled | Decay::Update => 0.0,
             Decay::Decoupled | Decay::DecoupledAfter => times_lr,
             Decay::Fixed | Decay::FixedAfter => self.weight_decay,
             // 1 - 1/(1 + x), without the cancellation.

@@ -2,8 +2,15 @@
 
 /// Each line is `module: Variant(Type) as preset, ...`. The module's name is the rule's; `Variant` is also the type
 /// that has the presets as functions, of which the first is the usual one; `Type` is what they return.
+///
+/// In brackets follow the frameworks' own names: first `other = name` for rules that are called otherwise here, then
+/// `other: Variant(function) as preset` for those that are a preset of another rule here.
 macro_rules! registry {
-    ($($name:ident: $Variant:ident($Rule:ident) as $usual:ident $(, $preset:ident)*;)*) => {
+    (
+        $($name:ident: $Variant:ident($Rule:ident) as $usual:ident $(, $preset:ident)*;)*
+        [$($other:ident = $same:ident;)*]
+        [$($part:ident: $Whole:ident($function:ident) as $framework:ident;)*]
+    ) => {
         $(
             mod $name;
             pub use $name::*;
@@ -20,8 +27,8 @@ macro_rules! registry {
         /// let (mut params, mut momentum_buffer) = ([1.0], [0.0]);
         /// step(&rule, 1, &mut params, &[0.5], &mut [&mut momentum_buffer])?;
         ///
-        /// let refusal = rule.set("beta1", 0.9).unwrap_err();
-        /// assert_eq!(refusal.to_string(), "momentum has no option \"beta1\"");
+        /// let refusal = rule.set("momentun", 0.5).unwrap_err();
+        /// assert!(refusal.to_string().starts_with("momentum has no option \"momentun\" (did you mean momentum?); it has lr, "));
         /// # Ok::<(), gradstep::Error>(())
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,13 +41,26 @@ macro_rules! registry {
             /// The names of all rules, in the order of the registry.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
+            /// Names that frameworks have for a rule of [`NAMES`](Self::NAMES), or for a preset of one. They may be given
+            /// wherever a name is, and the rule that comes back has its own.
+            pub const OTHER_NAMES: &'static [&'static str] = &[$(stringify!($other),)* $(stringify!($part)),*];
+
+            /// What a rule is called here.
+            fn own_name(name: &str) -> &str {
+                match name {
+                    $(stringify!($other) => stringify!($same),)*
+                    _ => name,
+                }
+            }
+
             /// The rule of that name, with its usual preset.
             ///
             /// # Errors
             /// [`Error::UnknownRule`](crate::Error::UnknownRule), which lists the names there are.
             pub fn named(name: &str) -> Result<Self, $crate::Error> {
-                match name {
+                match Self::own_name(name) {
                     $(stringify!($name) => Ok(Self::$Variant($Variant::$usual())),)*
+                    $(stringify!($part) => Ok(Self::$Whole($Whole::$function())),)*
                     _ => Err($crate::Error::UnknownRule { name: $crate::error::Name::of(name) }),
                 }
             }
@@ -51,11 +71,15 @@ macro_rules! registry {
             /// [`Error::UnknownRule`](crate::Error::UnknownRule), or [`Error::UnknownPreset`](crate::Error::UnknownPreset), which lists the presets that the rule has.
             pub fn preset(name: &str, preset: &str) -> Result<Self, $crate::Error> {
                 let refusal = |rule| $crate::Error::UnknownPreset { rule, preset: $crate::error::Name::of(preset), known: Self::presets(rule) };
-                match name {
+                match Self::own_name(name) {
                     $(stringify!($name) => match preset {
                         stringify!($usual) => Ok(Self::$Variant($Variant::$usual())),
                         $(stringify!($preset) => Ok(Self::$Variant($Variant::$preset())),)*
                         _ => Err(refusal(stringify!($name))),
+                    },)*
+                    $(stringify!($part) => match preset {
+                        stringify!($framework) => Ok(Self::$Whole($Whole::$function())),
+                        _ => Err(refusal(stringify!($part))),
                     },)*
                     _ => Err($crate::Error::UnknownRule { name: $crate::error::Name::of(name) }),
                 }
@@ -64,8 +88,9 @@ macro_rules! registry {
             /// The names of a rule's presets, the usual one first; empty for an unknown rule.
             #[must_use]
             pub fn presets(name: &str) -> &'static [&'static str] {
-                match name {
+                match Self::own_name(name) {
                     $(stringify!($name) => &[stringify!($usual) $(, stringify!($preset))*],)*
+                    $(stringify!($part) => &[stringify!($framework)],)*
                     _ => &[],
                 }
             }
@@ -139,6 +164,12 @@ macro_rules! registry {
             fn initial(&self, slot: usize) -> f32 {
                 match self {
                     $(Self::$Variant(rule) => $crate::Rule::initial(rule, slot),)*
+                }
+            }
+
+            fn check(&self) -> Result<(), $crate::Error> {
+                match self {
+                    $(Self::$Variant(rule) => $crate::Rule::check(rule),)*
                 }
             }
 

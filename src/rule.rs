@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Lane, Prepare, Scope, Slot, Sum, run::Run, whole::Measuring};
+use crate::{Error, Lane, Prepare, Scope, Slot, Sum, run::Run, whole::Measuring};
 
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
 ///
@@ -34,6 +34,15 @@ pub trait Rule: Copy + Send + Sync {
     fn initial(&self, slot: usize) -> f32 {
         let _ = slot;
         0.0
+    }
+
+    /// Refuses options that contradict each other. Everything that takes a rule asks this first, so that options may be set
+    /// in any order.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]. A rule has no contradictions unless it says so.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     /// What is done to gradient and parameter before the kernel sees them: nothing unless a rule says otherwise.

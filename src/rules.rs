@@ -6,7 +6,7 @@
 use crate::registry::registry;
 
 // Each line: the module, which is the rule's name; the variant, which has the presets; the type of the rule; the
-// presets, the usual one first.
+// presets, the usual one first. At the end, in brackets, the names that frameworks have for some of them.
 registry! {
     sgd: Sgd(Sgd) as torch, keras, optax;
     momentum: Momentum(Momentum) as torch, keras, optax, burn, textbook;
@@ -47,4 +47,14 @@ registry! {
     dadapt_adam: DAdaptAdam(DAdaptAdam) as optax;
     schedulefree_sgd: ScheduleFreeSgd(ScheduleFreeSgd) as paper, optax;
     schedulefree_adamw: ScheduleFreeAdamW(ScheduleFreeAdamW) as paper, keras, optax;
+    [
+        sign_sgd = signsgd;
+        dadapt_adamw = dadapt_adam;
+        schedule_free_sgd = schedulefree_sgd;
+        schedule_free_adamw = schedulefree_adamw;
+    ]
+    [
+        amsgrad: Adam(optax_amsgrad) as optax;
+        adamaxw: Adamax(optax_adamaxw) as optax;
+    ]
 }

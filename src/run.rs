@@ -156,6 +156,7 @@ pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
     if cfg!(debug_assertions) && flushes_subnormals() {
         return Err(Error::FlushedSubnormals);
     }
+    rule.check()?;
     let slots = rule.slots();
     let (named, full) = (slots.len(), full_slots(slots));
     let scalars = named - full;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use gradstep::{
-    AdaGrad, Adam, AdamEps, AdamW, AmsGrad, AnyRule, Decay, Error, Kind, L1, Momentum, Options, RmsProp,
-    Rule, Sgd, Value, Velocity, convert,
+    AdaGrad, Adam, AdamEps, AdamW, AmsGrad, AnyRule, Decay, Error, Kind, L1, Lamb, Momentum, Options,
+    RmsProp, Rule, Sgd, Value, Velocity, convert,
 };
 
 mod common;
@@ -131,6 +131,7 @@ fn all_presets_of_a_rule() {
             let mut laden = presets[i];
             for (option, value) in [("weight_decay", 0.03), ("l1", 0.01), ("momentum", 0.75)] {
                 let _ = laden.set(option, value);
+                assert!(laden.check().is_ok());
             }
             presets.push(laden);
         }
@@ -152,7 +153,7 @@ fn every_option_of_every_rule() {
             for option in from.options() {
                 for value in values(option.kind) {
                     let mut to = from;
-                    if to.set(option.name, value).is_err() || to == from {
+                    if to.set(option.name, value).is_err() || to.check().is_err() || to == from {
                         continue;
                     }
                     let label = format!("{} to {} {value}", configuration.label, option.name);
@@ -310,9 +311,12 @@ fn what_no_algebra_carries_over() -> Result<(), Error> {
     assert_eq!(check("maximum", &amsgrad, &Adam::torch().amsgrad(AmsGrad::Corrected)?), Err("amsgrad"));
     assert_eq!(check("amsgrad", &Adam::torch(), &amsgrad), Err("amsgrad"));
     assert_eq!(check("betas", &Adam::torch(), &Adam::torch().beta1(0.8)?), Err("beta1"));
-    assert_eq!(check("eps", &AdaGrad::torch(), &AdaGrad::keras()), Err("eps"));
-    let both = RmsProp::torch().eps_root(1e-7)?;
-    assert_eq!(check("eps_root", &both, &RmsProp::torch()), Err("eps_root"));
+    assert_eq!(check("eps", &AdaGrad::torch(), &AdaGrad::keras()), Err("eps_place"));
+    assert_eq!(check("no eps", &RmsProp::torch().eps(0.0)?, &RmsProp::torch()), Err("eps"));
+    let both = Adam::torch().eps_root(1e-7)?;
+    assert_eq!(check("eps_root", &both, &Adam::torch()), Err("eps_root"));
+    let inside = Lamb::optax().weight_decay(0.1)?;
+    assert_eq!(check("update", &inside, &Lamb::keras()), Err("decay"));
     assert_eq!(check("alpha", &RmsProp::keras(), &RmsProp::dfdx().alpha(0.5)?), Err("alpha"));
     assert_eq!(check("momentum", &RmsProp::torch(), &RmsProp::torch().momentum(0.5)?), Err("momentum"));
     for (name, preset, option) in [
@@ -376,7 +380,10 @@ fn refusals_change_nothing() -> Result<(), Error> {
     for (from, to) in [(keras, torch), (torch, keras), (torch, torch.velocity(Velocity::Average)?)] {
         velocity(refused(&from.lr(0.0)?, &to, 1, &mut [&mut v]));
     }
-    velocity(refused(&torch.lr(1e-60)?, &keras, 1, &mut [&mut v]));
+    let absurd = torch.dampening(0.5)?.velocity(Velocity::Average)?;
+    for (from, to) in [(absurd, torch), (torch, absurd)] {
+        assert!(matches!(refused(&from, &to, 1, &mut [&mut v]), Error::Conflict { rule: "momentum", .. }));
+    }
     // A turned sign needs no lr.
     convert(&keras.lr(0.0)?, &Momentum::textbook(), 1, &mut [&mut v])?;
     assert_eq!(v, [-1.0, -3e38]);

@@ -1,10 +1,20 @@
 use crate::{
     AdamEps, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::{Numerator, Root, correction},
-    options::{rule_methods, rule_options},
+    options::{choices, rule_methods, rule_options},
     prepare::Common,
     slot::EXP_AVG,
 };
+
+choices! {
+    /// Where AdaBelief's `eps` stands.
+    pub enum BeliefEps {
+        /// Added to the corrected root: optax.
+        Outside = "outside",
+        /// The same, and added to `exp_avg_var` at every step as well, as `eps_root` is: the authors' code.
+        Twice = "twice",
+    }
+}
 
 rule_options! {
     /// AdaBelief: Adam divided by how far gradients are from their average, instead of by how large they are.
@@ -20,10 +30,11 @@ rule_options! {
     ///
     /// **State**: `exp_avg`, `exp_avg_var`, zero at first.
     ///
-    /// **Defaults**: lr 0.001, betas 0.9 and 0.999, eps and eps_root 1e-16: [`optax`](AdaBelief::optax) (which has no default lr)
-    /// and [`paper`](AdaBelief::paper), the authors' code, alike.
+    /// **Defaults**: lr 0.001, betas 0.9 and 0.999, eps 1e-16; [`optax`](AdaBelief::optax) (which has no default lr) eps_root
+    /// 1e-16; [`paper`](AdaBelief::paper), the authors' code, eps "twice" and decoupled decay.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses a beta1 of 0 without any epsilon: a
+    /// gradient is no surprise then, and it would be divided by 0.
     ///
     /// ```
     /// use gradstep::{AdaBelief, step};
@@ -37,8 +48,8 @@ rule_options! {
     ///
     /// **Paper**: Zhuang et al., "AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients", 2020.
     ///
-    /// **Where frameworks differ**: little; the first versions of the authors' code had other epsilons. `eps_root` enters the
-    /// state, so that 1e-16 a step becomes 1e-13 in the long run.
+    /// **Where frameworks differ**: optax has two epsilons, and the authors one in both places, with other values in the first
+    /// versions of their code. What is added to the state at each step, 1e-16, becomes 1e-13 in the long run.
     pub struct AdaBelief = "adabelief" {
         /// Learning rate.
         lr: f64 => NonNegative,
@@ -48,11 +59,14 @@ rule_options! {
         beta2: f64 => BelowOne,
         /// Added outside the root, after correction.
         eps: f64 => NonNegative,
+        /// Where `eps` stands.
+        eps_place: BeliefEps,
         /// Added to `exp_avg_var` at every step.
         eps_root: f64 => NonNegative,
         /// Nesterov's look-ahead.
         nesterov: bool,
     }
+    refused by AdaBelief::contradiction
 }
 
 impl AdaBelief {
@@ -64,6 +78,7 @@ impl AdaBelief {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-16,
+            eps_place: BeliefEps::Outside,
             eps_root: 1e-16,
             nesterov: false,
             common: Common::NONE,
@@ -73,7 +88,17 @@ impl AdaBelief {
     /// As the authors' code, without its rectification.
     #[must_use]
     pub const fn paper() -> Self {
-        Self::optax()
+        Self { eps_place: BeliefEps::Twice, eps_root: 0.0, common: Common::decoupled(0.0), ..Self::optax() }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let unsurprised = (1.0 - self.beta1) as f32 == 1.0 && self.eps == 0.0 && self.eps_root == 0.0;
+        unsurprised.then_some("with beta1 0 eps or eps_root must be above 0")
+    }
+
+    /// What is added to `exp_avg_var` at every step.
+    fn added(&self) -> f64 {
+        self.eps_root + if self.eps_place == BeliefEps::Twice { self.eps } else { 0.0 }
     }
 }
 
@@ -89,7 +114,7 @@ impl Rule for AdaBelief {
         visitor.visit(Belief {
             rest1: (1.0 - self.beta1) as f32,
             rest2: (1.0 - self.beta2) as f32,
-            eps_root: self.eps_root as f32,
+            eps_root: self.added() as f32,
             numerator: Numerator::new(self.lr * root.scale, self.beta1, step, self.nesterov),
             root,
         })

@@ -1,7 +1,7 @@
 use crate::{
     Change, Kernel, KernelVisitor, Lane, Rule, Slot,
     moments::{Moments, step_size},
-    options::{rule_methods, rule_options},
+    options::{LARGEST, rule_methods, rule_options},
     prepare::Common,
     slot::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ},
 };
@@ -25,7 +25,7 @@ rule_options! {
     /// **Defaults**: [`paper`](AdaBound::paper) lr and base_lr 0.001, betas 0.9 and 0.999, final_lr 0.1, gamma 0.001, eps 1e-8.
     /// With AMSGrad: [`AmsBound`](crate::AmsBound).
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and a base_lr of 0, which the final rate is divided by.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses a final rate that is too large for one.
     ///
     /// ```
     /// use gradstep::{AdaBound, step};
@@ -44,8 +44,8 @@ rule_options! {
     pub struct AdaBound = "adabound" {
         /// Learning rate.
         lr: f64 => NonNegative,
-        /// The `lr` that `final_lr` belongs to.
-        base_lr: f64 => NonNegative,
+        /// The `lr` that `final_lr` belongs to. Set it with `lr`: the authors' code takes it from there.
+        base_lr: f64 => Positive,
         /// What is left of `exp_avg` after a step.
         beta1: f64 => BelowOne,
         /// What is left of `exp_avg_sq` after a step.
@@ -85,11 +85,15 @@ impl AdaBound {
     }
 
     fn contradiction(&self) -> Option<&'static str> {
-        (self.base_lr == 0.0).then_some("final_lr is divided by base_lr, which must be above 0")
+        (self.final_rate() > LARGEST).then_some("final_lr*lr/base_lr is above 1e9")
+    }
+
+    fn final_rate(&self) -> f64 {
+        self.final_lr * (self.lr / self.base_lr)
     }
 
     fn rate(&self, step: u64) -> Rate {
-        let fixed = self.final_lr * (self.lr / self.base_lr);
+        let fixed = self.final_rate();
         let closed = self.gamma * step as f64;
         let upper = if closed > 0.0 { fixed * (1.0 + 1.0 / closed) } else { f64::INFINITY };
         let lr = step_size(self.lr, self.beta1, self.beta2, step);

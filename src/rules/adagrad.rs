@@ -1,5 +1,5 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
+    Change, Initial, Kernel, KernelVisitor, Lane, Role, RootEps, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -9,7 +9,9 @@ rule_options! {
     ///
     /// ```text
     /// sum = sum + g^2
-    /// p   = p - lr/(1 + (t-1)*lr_decay) * g / (sqrt(sum + eps_root) + eps)
+    /// p   = p - lr/(1 + (t-1)*lr_decay) * g / (sqrt(sum) + eps)
+    ///
+    /// eps "inside": g / sqrt(sum + eps)
     /// ```
     ///
     /// **State**: `sum`, at first `initial_accumulator_value`.
@@ -41,10 +43,10 @@ rule_options! {
         lr_decay: f64 => NonNegative,
         /// What the sum starts from.
         initial_accumulator_value: f64 => NonNegative,
-        /// Added outside the root.
+        /// Added to the root or to the sum, as `eps_place` says.
         eps: f64 => NonNegative,
-        /// Added inside the root.
-        eps_root: f64 => NonNegative,
+        /// Where `eps` stands.
+        eps_place: RootEps,
         /// No step where the sum is 0, whatever the gradient.
         rest_at_zero_sum: bool,
     }
@@ -59,7 +61,7 @@ impl AdaGrad {
             lr_decay: 0.0,
             initial_accumulator_value: 0.0,
             eps: 1e-10,
-            eps_root: 0.0,
+            eps_place: RootEps::Outside,
             rest_at_zero_sum: false,
             common: Common::NONE,
         }
@@ -71,8 +73,8 @@ impl AdaGrad {
         Self {
             lr: 1e-3,
             initial_accumulator_value: 0.1,
-            eps: 0.0,
-            eps_root: 1e-7,
+            eps: 1e-7,
+            eps_place: RootEps::Inside,
             common: Common::decoupled(0.0),
             ..Self::torch()
         }
@@ -98,10 +100,11 @@ impl Rule for AdaGrad {
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
         let before = step.saturating_sub(1) as f64;
+        let (eps, eps_root) = self.eps_place.split(self.eps);
         visitor.visit(Accumulate {
             lr: (self.lr / (1.0 + before * self.lr_decay)) as f32,
-            eps: self.eps as f32,
-            eps_root: self.eps_root as f32,
+            eps: eps as f32,
+            eps_root: eps_root as f32,
             rest_up_to: if self.rest_at_zero_sum { 0.0 } else { -1.0 },
         })
     }

@@ -41,7 +41,7 @@ rule_options! {
     /// correction (optax has no default lr); [`keras`](Adam::keras) the same with eps 1e-7 as epsilon hat. AdamW, which
     /// is Adam with decoupled weight decay, has its presets at [`AdamW`](crate::AdamW).
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and AMSGrad of corrected moments together
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses AMSGrad of corrected moments together
     /// with epsilon hat or without bias_correction2, which would have to be accepted and ignored.
     ///
     /// ```
@@ -112,6 +112,12 @@ impl Adam {
     #[must_use]
     pub const fn optax() -> Self {
         Self::torch()
+    }
+
+    /// As `optax.amsgrad`. By name it is `AnyRule::named("amsgrad")`.
+    #[must_use]
+    pub const fn optax_amsgrad() -> Self {
+        Self { amsgrad: AmsGrad::Corrected, ..Self::optax() }
     }
 
     /// With decoupled weight decay.

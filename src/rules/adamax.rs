@@ -86,6 +86,12 @@ impl Adamax {
     pub const fn optax() -> Self {
         Self { lr: 1e-3, ..Self::torch() }
     }
+
+    /// As `optax.adamaxw`. By name it is `AnyRule::named("adamaxw")`.
+    #[must_use]
+    pub const fn optax_adamaxw() -> Self {
+        Self { common: Common::decoupled(1e-4), ..Self::optax() }
+    }
 }
 
 impl Rule for Adamax {

@@ -28,7 +28,8 @@ rule_options! {
     /// **Defaults**: lr 0.001 (optax has none), betas 0.9, 0.999 and 0.9999, eps 1e-8, no warm-ups, decoupled decay;
     /// [`paper`](AdEmaMix::paper) alpha 8, [`optax`](AdEmaMix::optax) alpha 5.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and a warm-up of beta3 from a beta1 or to a beta3 of 0.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses a warm-up of beta3 from a beta1 or to a
+    /// beta3 of 0.
     ///
     /// ```
     /// use gradstep::{AdEmaMix, step};

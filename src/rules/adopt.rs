@@ -22,7 +22,7 @@ rule_options! {
     /// **State**: `exp_avg`, `exp_avg_sq`, zero at first.
     ///
     /// **Defaults**: lr 0.001 (optax has none), betas 0.9 and 0.9999, eps 1e-6, clip: [`paper`](Adopt::paper), the authors'
-    /// second version, and [`optax`](Adopt::optax) alike.
+    /// second version, with coupled decay, and [`optax`](Adopt::optax), which has no decay of its own, with decoupled decay.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
@@ -69,14 +69,14 @@ impl Adopt {
             eps: 1e-6,
             clip: true,
             nesterov: false,
-            common: Common::decoupled(0.0),
+            common: Common::NONE,
         }
     }
 
     /// As `optax.contrib.adopt`.
     #[must_use]
     pub const fn optax() -> Self {
-        Self::paper()
+        Self { common: Common::decoupled(0.0), ..Self::paper() }
     }
 }
 

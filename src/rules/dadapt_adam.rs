@@ -1,5 +1,5 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
+    Change, Decay, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
     math::sqrt,
     moments::step_size,
     options::{rule_methods, rule_options},
@@ -18,8 +18,10 @@ rule_options! {
     /// exp_avg_sq v = beta2*v + (1-beta2)*g^2
     /// grad_sum   s = b*s + (1-b)*rate*g
     /// d = max(d, n/((1-b)*sum(abs(s))))
-    /// p = p - m/(sqrt(v) + eps) - rate*update_decay*p
+    /// p = p - m/(sqrt(v) + eps) - rate*weight_decay*p
     /// ```
+    ///
+    /// `rate*weight_decay*p` is a part of the step with the decay "update" alone, which is that of the preset.
     ///
     /// `rate` is made of the old `d`. The sums go over all tensors that are stepped together
     /// with this rule.
@@ -27,11 +29,10 @@ rule_options! {
     /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; the scalars `d`, which is `d0` at first, `numerator` and
     /// `rate`, zero at first and the same in each tensor.
     ///
-    /// **Defaults**: [`optax`](DAdaptAdam::optax) lr 1, betas 0.9 and 0.999, eps 1e-8, d0 1e-6. optax' `weight_decay` is
-    /// `update_decay` here.
+    /// **Defaults**: [`optax`](DAdaptAdam::optax) lr 1, betas 0.9 and 0.999, eps 1e-8, d0 1e-6, the decay
+    /// "update".
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and a d0 of 0, from which nothing grows. With
-    /// eps 0 the first step makes NaN, 0/0.
+    /// **Errors**: a setter refuses what is outside an option's domain; an eps of 0 is, as the first step would make NaN, 0/0.
     ///
     /// ```
     /// use gradstep::{AnyRule, DAdaptAdam, Optimizer, Param, Workers};
@@ -57,13 +58,11 @@ rule_options! {
         /// What is left of `exp_avg_sq` after a step.
         beta2: f64 => BelowOne,
         /// Added outside the root.
-        eps: f64 => NonNegative,
+        eps: f64 => Positive,
         /// What `d` starts from.
-        d0: f64 => NonNegative,
-        /// Weight decay at the found rate.
-        update_decay: f64 => NonNegative,
+        d0: f64 => Positive,
     }
-    refused by DAdaptAdam::contradiction
+    within update: Decay
 }
 
 impl DAdaptAdam {
@@ -76,13 +75,8 @@ impl DAdaptAdam {
             beta2: 0.999,
             eps: 1e-8,
             d0: 1e-6,
-            update_decay: 0.0,
-            common: Common::NONE,
+            common: Common::decay(Decay::Update, 0.0),
         }
-    }
-
-    fn contradiction(&self) -> Option<&'static str> {
-        (self.d0 == 0.0).then_some("d0 must be above 0")
     }
 
     fn rate(&self, step: u64, d: f64) -> f64 {
@@ -152,7 +146,7 @@ impl Rule for DAdaptAdam {
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let rate = scalar(scalars, 2);
-        visitor.visit(Stepped { eps: self.eps as f32, decay: (rate * self.update_decay) as f32 })
+        visitor.visit(Stepped { eps: self.eps as f32, decay: (rate * self.common.update_decay()) as f32 })
     }
 }
 

@@ -11,7 +11,7 @@ rule_options! {
     /// DoWG: gradient descent at the rate "distance over weighted gradients", which needs no tuning.
     ///
     /// ```text
-    /// max_sq_dist d = max(d, norm(p - x0)^2), and init_sq_distance at the first step
+    /// max_sq_dist d = max(d, norm(p - x0)^2), and init_sq_distance, or else eps, at the first step
     /// weighted_sq_sum s = s + d*norm(g)^2
     /// p = p - lr * d/(sqrt(s) + eps) * g
     /// ```
@@ -21,9 +21,9 @@ rule_options! {
     /// **State**: `x0`, a copy of the parameters at first; the scalar `max_sq_dist` and the total `weighted_sq_sum`, zero
     /// at first and the same in each tensor.
     ///
-    /// **Defaults**: [`optax`](DoWG::optax) lr 1, init_sq_distance 1e-4, eps 1e-4.
+    /// **Defaults**: [`optax`](DoWG::optax) lr 1, init_sq_distance 0, eps 1e-4.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses init_sq_distance and eps both 0.
     ///
     /// ```
     /// use gradstep::{DoWG, init_state, step};
@@ -40,22 +40,31 @@ rule_options! {
     /// **Paper**: Khaled, Mishchenko and Jin, "DoWG Unleashed: An Efficient Universal Parameter-Free Gradient Descent Method",
     /// 2023.
     ///
-    /// **Where frameworks differ**: only optax has it, and takes its eps for `init_sq_distance` unless told.
+    /// **Where frameworks differ**: only optax has it.
     pub struct DoWG = "dowg" {
         /// What the rate is multiplied with: 1, or a schedule.
         lr: f64 => NonNegative,
-        /// The square of the first distance.
+        /// The square of the first distance; 0 for `eps`.
         init_sq_distance: f64 => NonNegative,
         /// Added to the root of the weighted sum of squares.
         eps: f64 => NonNegative,
     }
+    refused by DoWG::contradiction
 }
 
 impl DoWG {
     /// As `optax.contrib.dowg`.
     #[must_use]
     pub const fn optax() -> Self {
-        Self { lr: 1.0, init_sq_distance: 1e-4, eps: 1e-4, common: Common::NONE }
+        Self { lr: 1.0, init_sq_distance: 0.0, eps: 1e-4, common: Common::NONE }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        (self.first_sq_distance() == 0.0).then_some("init_sq_distance or eps must be above 0")
+    }
+
+    fn first_sq_distance(&self) -> f64 {
+        if self.init_sq_distance > 0.0 { self.init_sq_distance } else { self.eps }
     }
 }
 
@@ -91,7 +100,7 @@ impl Rule for DoWG {
 
     fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
-        let now = if *sum == 0.0 { self.init_sq_distance } else { *square };
+        let now = if *sum == 0.0 { self.first_sq_distance() } else { *square };
         *distance = distance.max(now);
         *sum += *distance * gradient;
     }

@@ -1,5 +1,5 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
+    Change, Initial, Kernel, KernelVisitor, L1, Lane, Role, Rule, Slot,
     options::{rule_methods, rule_options},
     prepare::Common,
 };
@@ -11,22 +11,25 @@ rule_options! {
     /// ```text
     /// accumulator n' = n + g^2
     /// linear z = z + g + 2*l2_shrinkage*p - (sqrt(n') - sqrt(n))/lr * p
-    /// p = (clamp(z, -l1_strength, l1_strength) - z) / (sqrt(n')/lr + 2*l2_strength + beta/lr)
+    /// p = (clamp(z, -l1, l1) - z) / (sqrt(n')/lr + 2*l2_strength + beta/lr)
     /// ```
+    ///
+    /// `l1` is that of the formula with the l1_form "update" alone, which is that of the preset.
     ///
     /// **State**: `accumulator`, `initial_accumulator_value` at first; `linear`, zero at first.
     ///
     /// The first step forgets the parameter's value, but for what the formula takes of it: start from zero, as is usual.
     ///
-    /// **Defaults**: [`keras`](Ftrl::keras) lr 0.001, initial_accumulator_value 0.1, all else 0.
+    /// **Defaults**: [`keras`](Ftrl::keras) lr 0.001, initial_accumulator_value 0.1, all else 0, decoupled decay. Keras'
+    /// `l1_regularization_strength` is `l1`, its `l2_regularization_strength` is `l2_strength`.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and an lr of 0, which the formula divides by. With
+    /// **Errors**: a setter refuses what is outside an option's domain; an lr of 0 is, as the formula divides by it. With
     /// nothing in the denominator (an initial accumulator, beta and l2 of 0) and no gradient, the parameter becomes NaN, 0/0.
     ///
     /// ```
     /// use gradstep::{Ftrl, init_state, step};
     ///
-    /// let rule = Ftrl::keras().lr(1.0)?.initial_accumulator_value(0.0)?.l1_strength(1.0)?;
+    /// let rule = Ftrl::keras().lr(1.0)?.initial_accumulator_value(0.0)?.l1(1.0)?;
     /// let (mut params, mut accumulator, mut linear) = ([0.0, 0.0], [0.0; 2], [0.0; 2]);
     /// init_state(&rule, &params, &mut [&mut accumulator, &mut linear])?;
     /// step(&rule, 1, &mut params, &[2.0, 0.5], &mut [&mut accumulator, &mut linear])?;
@@ -40,11 +43,9 @@ rule_options! {
     /// powers are no operation of IEEE 754.
     pub struct Ftrl = "ftrl" {
         /// Learning rate.
-        lr: f64 => NonNegative,
+        lr: f64 => Positive,
         /// What `accumulator` starts from.
         initial_accumulator_value: f64 => NonNegative,
-        /// L1 regularisation of the leader.
-        l1_strength: f64 => NonNegative,
         /// L2 regularisation of the leader.
         l2_strength: f64 => NonNegative,
         /// L2 regularisation by the gradient; it does not enter `accumulator`.
@@ -52,7 +53,7 @@ rule_options! {
         /// Added to the root: the paper's beta.
         beta: f64 => NonNegative,
     }
-    refused by Ftrl::contradiction
+    within update: L1
 }
 
 impl Ftrl {
@@ -62,16 +63,11 @@ impl Ftrl {
         Self {
             lr: 1e-3,
             initial_accumulator_value: 0.1,
-            l1_strength: 0.0,
             l2_strength: 0.0,
             l2_shrinkage: 0.0,
             beta: 0.0,
-            common: Common::decoupled(0.0),
+            common: Common { l1_form: L1::Update, ..Common::decoupled(0.0) },
         }
-    }
-
-    fn contradiction(&self) -> Option<&'static str> {
-        (self.lr == 0.0).then_some("the formula divides by lr, which must be above 0")
     }
 }
 
@@ -94,7 +90,7 @@ impl Rule for Ftrl {
     fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
         visitor.visit(Leader {
             per_lr: (1.0 / self.lr) as f32,
-            l1: self.l1_strength as f32,
+            l1: self.common.update_l1() as f32,
             l2: (2.0 * self.l2_strength + self.beta / self.lr) as f32,
             shrinkage: (2.0 * self.l2_shrinkage) as f32,
         })

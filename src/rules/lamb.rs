@@ -1,5 +1,5 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
+    AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
     moments::{Moments, Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -13,17 +13,20 @@ rule_options! {
     /// ```text
     /// exp_avg    m = beta1*m + (1-beta1)*g
     /// exp_avg_sq v = beta2*v + (1-beta2)*g^2
-    /// u = m/(1-beta1^t) / (sqrt(v/(1-beta2^t) + eps_root) + eps) + update_decay*p
+    /// u = m/(1-beta1^t) / (sqrt(v/(1-beta2^t) + eps_root) + eps) + weight_decay*p
     /// trust_ratio = norm(p)/norm(u), and 1 where either norm is 0
     /// p = p - lr*trust_ratio*u
     /// ```
+    ///
+    /// `weight_decay*p` is a part of `u` with the decay "update" alone.
     ///
     /// The norms are those of the whole tensor.
     ///
     /// **State**: `exp_avg`, `exp_avg_sq`, and the scalar `trust_ratio`, which the last step found; all zero at first.
     ///
     /// **Defaults**: lr 0.001 (optax has none), betas 0.9 and 0.999; [`optax`](Lamb::optax) eps 1e-6; [`keras`](Lamb::keras) eps
-    /// 1e-7, decoupled decay beside the scaled step. optax' `weight_decay` is `update_decay` here.
+    /// 1e-7. `weight_decay` does in each what the framework's does: the decay is "update" in optax, and decoupled, beside the
+    /// scaled step, in Keras.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
@@ -51,9 +54,8 @@ rule_options! {
         eps: f64 => NonNegative,
         /// Added inside the root, to the corrected second moment.
         eps_root: f64 => NonNegative,
-        /// Weight decay within the update, and so within its norm.
-        update_decay: f64 => NonNegative,
     }
+    within update: Decay
 }
 
 impl Lamb {
@@ -66,8 +68,7 @@ impl Lamb {
             beta2: 0.999,
             eps: 1e-6,
             eps_root: 0.0,
-            update_decay: 0.0,
-            common: Common::NONE,
+            common: Common::decay(Decay::Update, 0.0),
         }
     }
 
@@ -83,7 +84,7 @@ impl Lamb {
         Update {
             scale: (root.scale / correction(self.beta1, step)) as f32,
             root,
-            decay: self.update_decay as f32,
+            decay: self.common.update_decay() as f32,
         }
     }
 }

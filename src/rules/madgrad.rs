@@ -1,7 +1,7 @@
 use crate::{
     Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     math::sqrt,
-    options::{rule_methods, rule_options},
+    options::{LARGEST, rule_methods, rule_options},
     prepare::Common,
 };
 
@@ -21,8 +21,8 @@ rule_options! {
     /// **Defaults**: lr 0.01 (optax has none), momentum 0.9, eps 1e-6: [`paper`](Madgrad::paper), the authors' code, and
     /// [`optax`](Madgrad::optax) alike.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and lr and eps both 0. With eps 0 a parameter that has never had a gradient
-    /// becomes NaN, 0/0.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses lr and eps both 0. With eps 0 a parameter
+    /// that has never had a gradient becomes NaN, 0/0.
     ///
     /// ```
     /// use gradstep::{Madgrad, init_state, step};
@@ -64,7 +64,13 @@ impl Madgrad {
     }
 
     fn contradiction(&self) -> Option<&'static str> {
-        (self.lr == 0.0 && self.eps == 0.0).then_some("with lr and eps at 0 every step is 0/0")
+        if self.lr == 0.0 && self.eps == 0.0 {
+            Some("with lr and eps at 0 every step is 0/0")
+        } else if self.eps * self.common.weight_decay > LARGEST {
+            Some("eps*weight_decay is above 1e9, and eps is added to lr")
+        } else {
+            None
+        }
     }
 }
 

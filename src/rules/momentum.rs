@@ -28,7 +28,8 @@ rule_options! {
     /// has no default lr); [`burn`](Momentum::burn) lr 0.001 (burn has none), dampening 0.1;
     /// [`textbook`](Momentum::textbook) lr 0.01, velocity `lr-inside`.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and dampening with another velocity than `sum`.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses dampening with another velocity than
+    /// `sum`.
     ///
     /// ```
     /// use gradstep::{Momentum, step};

@@ -1,5 +1,5 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
+    Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -12,16 +12,17 @@ rule_options! {
     ///
     /// ```text
     /// exp_avg_sq v = beta2*v + (1-beta2)*norm(g)^2, and norm(g)^2 at the first step
-    /// exp_avg    m = beta1*m + g/(sqrt(v + eps_root) + eps) + update_decay*p
+    /// exp_avg    m = beta1*m + g/(sqrt(v + eps_root) + eps) + weight_decay*p
     /// p = p - lr*m
     /// ```
     ///
-    /// The norm is that of the tensor's whole gradient.
+    /// The norm is that of the tensor's whole gradient. `weight_decay*p` is a part of the average with the decay "update"
+    /// alone, which is that of the preset.
     ///
     /// **State**: `exp_avg`, and the scalar `exp_avg_sq`: one number for the tensor, half of Adam's state; zero at first.
     ///
-    /// **Defaults**: [`optax`](NovoGrad::optax) lr 0.001 (optax has no default), beta1 0.9, beta2 0.25, eps 1e-6. optax'
-    /// `weight_decay` is `update_decay` here.
+    /// **Defaults**: [`optax`](NovoGrad::optax) lr 0.001 (optax has no default), beta1 0.9, beta2 0.25, eps 1e-6,
+    /// the decay "update".
     ///
     /// **Errors**: a setter refuses what is outside an option's domain. With eps and eps_root 0 a gradient of zeros makes NaN.
     ///
@@ -50,9 +51,8 @@ rule_options! {
         eps: f64 => NonNegative,
         /// Added inside the root.
         eps_root: f64 => NonNegative,
-        /// Weight decay within the average.
-        update_decay: f64 => NonNegative,
     }
+    within update: Decay
 }
 
 impl NovoGrad {
@@ -65,8 +65,7 @@ impl NovoGrad {
             beta2: 0.25,
             eps: 1e-6,
             eps_root: 0.0,
-            update_decay: 0.0,
-            common: Common::NONE,
+            common: Common::decay(Decay::Update, 0.0),
         }
     }
 }
@@ -103,7 +102,7 @@ impl Rule for NovoGrad {
             lr: self.lr as f32,
             rest: (1.0 - self.beta1) as f32,
             inverse: (1.0 / (sqrt(mean + self.eps_root) + self.eps)) as f32,
-            decay: self.update_decay as f32,
+            decay: self.common.update_decay() as f32,
         })
     }
 }

@@ -1,5 +1,5 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
+    Change, Decay, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
     math::sqrt,
     moments::step_size,
     options::{rule_methods, rule_options},
@@ -18,17 +18,20 @@ rule_options! {
     /// exp_avg_sq v = beta2*v + (1-beta2)*(d*g)^2
     /// grad_sum   s = beta3*s + rate/d0 * d*g, with safeguard_warmup d/d0 * d*g
     /// d = max(d, growth*n/sum(abs(s)))
-    /// p = p - rate*(m/(sqrt(v) + d*eps) + update_decay*p)
+    /// p = p - rate*(m/(sqrt(v) + d*eps) + weight_decay*p)
     /// ```
+    ///
+    /// `weight_decay*p` is a part of the step with the decay "update" alone, which is that of the preset.
     ///
     /// `rate` is made of the old `d`. The sums go over all tensors that are stepped together with this rule.
     ///
     /// **State**: `exp_avg`, `exp_avg_sq`, `grad_sum`, zero at first; `x0`, a copy of the parameters at first; the scalars `d`, which is `d0` at first, `numerator` and `rate`, zero at first and the same in each tensor.
     ///
     /// **Defaults**: [`optax`](Prodigy::optax) lr 1, betas 0.9, 0.999 and sqrt(beta2), eps 1e-8, d0 1e-6, growth 1, no
-    /// safeguard. optax' `weight_decay` is `update_decay` here.
+    /// safeguard, the decay "update".
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and a d0 of 0, from which nothing grows.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses a d0 so small that it vanishes in `f32`,
+    /// squared or times eps.
     ///
     /// ```
     /// use gradstep::{AnyRule, Optimizer, Param, Prodigy, Workers};
@@ -59,14 +62,13 @@ rule_options! {
         /// Added outside the root, times `d`.
         eps: f64 => NonNegative,
         /// What `d` starts from.
-        d0: f64 => NonNegative,
+        d0: f64 => Positive,
         /// What each estimate of `d` is multiplied with: d_coef, or estim_lr_coef.
         growth: f64 => NonNegative,
         /// Leave warm-up out of the denominator of `d`.
         safeguard_warmup: bool,
-        /// Weight decay at the found rate.
-        update_decay: f64 => NonNegative,
     }
+    within update: Decay
     refused by Prodigy::contradiction
 }
 
@@ -83,13 +85,14 @@ impl Prodigy {
             d0: 1e-6,
             growth: 1.0,
             safeguard_warmup: false,
-            update_decay: 0.0,
-            common: Common::NONE,
+            common: Common::decay(Decay::Update, 0.0),
         }
     }
 
     fn contradiction(&self) -> Option<&'static str> {
-        (self.d0 == 0.0).then_some("d0 must be above 0")
+        let vanishes = |x: f64| (x as f32) < f32::MIN_POSITIVE;
+        let lost = vanishes(self.d0 * self.d0) || self.eps > 0.0 && vanishes(self.d0 * self.eps);
+        lost.then_some("d0 squared or d0 times eps vanishes in f32")
     }
 
     /// What the estimate of `d` keeps.
@@ -167,7 +170,7 @@ impl Rule for Prodigy {
         visitor.visit(Stepped {
             rate: scalar(scalars, 2) as f32,
             eps: (scalar(scalars, 0) * self.eps) as f32,
-            decay: (scalar(scalars, 2) * self.update_decay) as f32,
+            decay: (scalar(scalars, 2) * self.common.update_decay()) as f32,
         })
     }
 }

@@ -29,7 +29,7 @@ rule_options! {
     /// **Defaults**: lr 0.001 (optax has none), betas 0.9 and 0.999, eps 1e-8, threshold 5; [`torch`](RAdam::torch) epsilon
     /// hat, [`optax`](RAdam::optax) epsilon after correction.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and a threshold below 4, where `r` is the root of a
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses a threshold below 4, where `r` is the root of a
     /// negative number.
     ///
     /// ```

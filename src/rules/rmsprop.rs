@@ -1,5 +1,5 @@
 use crate::{
-    AdamEps, Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot, Velocity,
+    AdamEps, Change, Initial, Kernel, KernelVisitor, Lane, Role, RootEps, Rule, Slot, Velocity,
     moments::{Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -15,7 +15,7 @@ rule_options! {
     /// centered:    grad_avg = alpha*grad_avg + (1-alpha)*g
     ///              variance = max(0, square_avg - grad_avg^2)
     /// else:        variance = square_avg
-    /// u = g / (sqrt(variance + eps_root) + eps)
+    /// u = g / (sqrt(variance) + eps), with eps "inside" g / sqrt(variance + eps)
     ///
     /// bias_correction: square_avg/(1-alpha^t) and grad_avg/(1-alpha^t) in the variance
     ///
@@ -31,7 +31,8 @@ rule_options! {
     /// [`optax`](RmsProp::optax) alpha (there `decay`) 0.9, 1e-8 inside, momentum 0 (`lr-inside-negative`; it has no
     /// default lr: 0.001 here); [`dfdx`](RmsProp::dfdx) lr 0.01, alpha 0.9, 1e-8 inside, initial 1.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and Nesterov without momentum.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses Nesterov without momentum, and a
+    /// centered variance without eps that is 0 at the first step: with bias correction, or with alpha 0.
     ///
     /// ```
     /// use gradstep::{RmsProp, Rule, step};
@@ -58,10 +59,10 @@ rule_options! {
         lr: f64 => NonNegative,
         /// What is left of the averages after a step.
         alpha: f64 => BelowOne,
-        /// Added outside the root.
+        /// Added to the root or to the variance, as `eps_place` says.
         eps: f64 => NonNegative,
-        /// Added inside the root.
-        eps_root: f64 => NonNegative,
+        /// Where `eps` stands: optax' `eps_in_sqrt`.
+        eps_place: RootEps,
         /// Divide by the standard deviation instead of the root of the mean square.
         centered: bool,
         /// What is left of the velocity after a step; at 0 there is none.
@@ -86,7 +87,7 @@ impl RmsProp {
             lr: 1e-2,
             alpha: 0.99,
             eps: 1e-8,
-            eps_root: 0.0,
+            eps_place: RootEps::Outside,
             centered: false,
             momentum: 0.0,
             nesterov: false,
@@ -103,8 +104,8 @@ impl RmsProp {
         Self {
             lr: 1e-3,
             alpha: 0.9,
-            eps: 0.0,
-            eps_root: 1e-7,
+            eps: 1e-7,
+            eps_place: RootEps::Inside,
             velocity: Velocity::LrInside,
             common: Common::decoupled(0.0),
             ..Self::torch()
@@ -114,18 +115,24 @@ impl RmsProp {
     /// As `optax.rmsprop`.
     #[must_use]
     pub const fn optax() -> Self {
-        Self { eps_root: 1e-8, velocity: Velocity::LrInsideNegative, common: Common::NONE, ..Self::keras() }
+        Self { eps: 1e-8, velocity: Velocity::LrInsideNegative, common: Common::NONE, ..Self::keras() }
     }
 
     /// As `dfdx::optim::RMSprop`.
     #[must_use]
     pub const fn dfdx() -> Self {
-        Self { alpha: 0.9, eps: 0.0, eps_root: 1e-8, initial_accumulator_value: 1.0, ..Self::torch() }
+        Self { alpha: 0.9, eps_place: RootEps::Inside, initial_accumulator_value: 1.0, ..Self::torch() }
     }
 
     fn contradiction(&self) -> Option<&'static str> {
-        let lacking = self.nesterov && self.momentum == 0.0;
-        lacking.then_some("nesterov needs momentum above 0")
+        let of_one = self.bias_correction || (1.0 - self.alpha) as f32 == 1.0;
+        if self.nesterov && self.momentum == 0.0 {
+            Some("nesterov needs momentum above 0")
+        } else if self.centered && self.eps == 0.0 && of_one {
+            Some("the centered variance of a single gradient is 0, and needs eps above 0 beside it")
+        } else {
+            None
+        }
     }
 }
 
@@ -168,7 +175,8 @@ impl Rule for RmsProp {
 
     fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
         let correction = if self.bias_correction { correction(self.alpha, step) } else { 1.0 };
-        let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction);
+        let (eps, eps_root) = self.eps_place.split(self.eps);
+        let root = Root::new(eps, AdamEps::AfterCorrection, eps_root, correction);
         let normalize =
             Normalize { rest: (1.0 - self.alpha) as f32, mean_scale: (1.0 / correction) as f32, root };
         let lr = (self.lr * root.scale) as f32;

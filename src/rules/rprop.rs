@@ -25,7 +25,7 @@ rule_options! {
     /// **Defaults**: eta_minus 0.5, eta_plus 1.2, step sizes from 1e-6 to 50 in both presets; [`torch`](Rprop::torch) lr 0.01;
     /// [`optax`](Rprop::optax) lr 0.001 (optax has no default), delayed.
     ///
-    /// **Errors**: a setter refuses what is outside an option's domain, and bounds that exclude each other.
+    /// **Errors**: a setter refuses what is outside an option's domain. A step refuses bounds that exclude each other.
     ///
     /// ```
     /// use gradstep::{Rprop, init_state, step};

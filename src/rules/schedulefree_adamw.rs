@@ -1,5 +1,5 @@
 use crate::{
-    AdamEps, Change, Error, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
+    AdamEps, Change, Decay, Error, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
     moments::{Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -14,10 +14,12 @@ rule_options! {
     /// lr_t = lr*min(1, t/warmup_steps)
     /// w = t^r * max(lr_1, ..., lr_t)^weight_lr_power;  c = w/weight_sum, with w in the sum
     /// exp_avg_sq v = beta2*v + (1-beta2)*g^2
-    /// u = g/(sqrt(v/(1-beta2^t)) + eps) + update_decay*p
+    /// u = g/(sqrt(v/(1-beta2^t)) + eps) + weight_decay*p
     /// p = (1-c)*p + c*z - lr_t*(1 - beta1*(1-c))*u
     /// z = z - lr_t*u
     /// ```
+    ///
+    /// `weight_decay*p` is a part of `u` with the decay "update" alone.
     ///
     /// Parameters are the point at which gradients are to be taken. The model to be used is the average that
     /// [`eval_params`](ScheduleFreeAdamW::eval_params) makes of them; [`train_params`](ScheduleFreeAdamW::train_params) leads back.
@@ -27,8 +29,8 @@ rule_options! {
     ///
     /// **Defaults**: lr 0.0025, betas 0.9 and 0.999, eps 1e-8, r 0, no warm-up; weight_lr_power 2 in
     /// [`paper`](ScheduleFreeAdamW::paper), the authors' code, and in [`optax`](ScheduleFreeAdamW::optax), 0 in
-    /// [`keras`](ScheduleFreeAdamW::keras). The `weight_decay` of the first two, taken where the gradient is, is
-    /// `update_decay` here; that of Keras is decoupled.
+    /// [`keras`](ScheduleFreeAdamW::keras). `weight_decay` does in each what the framework's does: the decay is "update" in the
+    /// first two, and decoupled in Keras.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain.
     ///
@@ -61,12 +63,11 @@ rule_options! {
         /// Over how many steps `lr` grows from 0; 0 for none.
         warmup_steps: f64 => NonNegative,
         /// The power of the step's number in the weights of the average.
-        r: f64 => NonNegative,
+        r: f64 => UpToFour,
         /// The power of the largest learning rate in the weights of the average.
-        weight_lr_power: f64 => NonNegative,
-        /// Weight decay within the update.
-        update_decay: f64 => NonNegative,
+        weight_lr_power: f64 => UpToFour,
     }
+    within update: Decay
 }
 
 impl ScheduleFreeAdamW {
@@ -81,8 +82,7 @@ impl ScheduleFreeAdamW {
             warmup_steps: 0.0,
             r: 0.0,
             weight_lr_power: 2.0,
-            update_decay: 0.0,
-            common: Common::NONE,
+            common: Common::decay(Decay::Update, 0.0),
         }
     }
 
@@ -149,7 +149,7 @@ impl Rule for ScheduleFreeAdamW {
             rest2: (1.0 - self.beta2) as f32,
             scale: root.scale as f32,
             root,
-            decay: self.update_decay as f32,
+            decay: self.common.update_decay() as f32,
             path: self.weights().path(step, scalars, self.beta1),
         })
     }

@@ -54,9 +54,9 @@ rule_options! {
         /// Over how many steps `lr` grows from 0; 0 for none.
         warmup_steps: f64 => NonNegative,
         /// The power of the step's number in the weights of the average.
-        r: f64 => NonNegative,
+        r: f64 => UpToFour,
         /// The power of the largest learning rate in the weights of the average.
-        weight_lr_power: f64 => NonNegative,
+        weight_lr_power: f64 => UpToFour,
     }
 }
 

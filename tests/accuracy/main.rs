@@ -40,22 +40,16 @@ fn divides_by_rounding(rule: &AnyRule) -> bool {
     on("centered") && (without_eps(rule) || on("bias_correction") || may_cancel(rule))
 }
 
-/// D-Adaptation divides by the averages before the first gradient, which are zero.
-fn divides_zero_by_zero(rule: &AnyRule) -> bool {
-    rule.name() == "dadapt_adam" && without_eps(rule)
-}
-
 fn has_reference(rule: &AnyRule) -> bool {
-    !divides_by_rounding(rule) && !forgets_at_once(rule) && !divides_zero_by_zero(rule)
+    !divides_by_rounding(rule) && !forgets_at_once(rule)
 }
 
 /// Where decay or L1 are a part of the gradient they may cancel it: that says nothing of the rule, and is mended by the
 /// gradients that follow.
 fn may_cancel(rule: &AnyRule) -> bool {
     let on = |name| !matches!(rule.get(name), None | Some(Value::Number(0.0)));
-    on("l1")
-        || on("update_decay")
-        || on("weight_decay") && rule.get("decay") == Some(Value::Choice("coupled"))
+    let within = matches!(rule.get("decay"), Some(Value::Choice("coupled" | "update")));
+    on("l1") || on("weight_decay") && within
 }
 
 /// What the rules that find their rate start from.

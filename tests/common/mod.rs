@@ -150,6 +150,7 @@ fn configure(mut rule: AnyRule, settings: &[Setting]) -> Result<AnyRule, Error> 
     for &(name, value) in settings {
         rule.set(name, value)?;
     }
+    rule.check()?;
     Ok(rule)
 }
 
@@ -166,8 +167,11 @@ pub fn with_odd_numbers(mut rule: AnyRule, random: &mut Random) -> AnyRule {
                 1 => inside,
                 _ => continue,
             };
-            // A number that contradicts another option is left as it was.
-            let _ = rule.set(option.name, value);
+            // A number that is refused, or contradicts another option, is left as it was.
+            let mut changed = rule;
+            if changed.set(option.name, value).is_ok() && changed.check().is_ok() {
+                rule = changed;
+            }
         }
     }
     rule

@@ -1,17 +1,15 @@
 //! The forks of the rules that divide by sums or averages of squares.
 
-use gradstep::{AdaGrad, Adadelta, Error, Ftrl, Madgrad, RmsProp, Velocity};
+use gradstep::{AdaGrad, Adadelta, Error, Ftrl, Madgrad, RmsProp, RootEps, Velocity};
 
 use crate::{assert_close, assert_fork, run, run_from};
 
 #[test]
-fn adagrad_eps_outside_inside_and_both() -> Result<(), Error> {
-    let rule = AdaGrad::torch().lr(1.0)?.eps(0.0)?;
-    let outside = run(rule.eps(0.5)?, &[2.0]).0;
-    let inside = run(rule.eps_root(0.5)?, &[2.0]).0;
+fn adagrad_eps_outside_or_inside() -> Result<(), Error> {
+    let rule = AdaGrad::torch().lr(1.0)?.eps(0.5)?;
+    let outside = run(rule, &[2.0]).0;
+    let inside = run(rule.eps_place(RootEps::Inside)?, &[2.0]).0;
     assert_fork((&outside, &[1.0 - 2.0 / 2.5]), (&inside, &[1.0 - 2.0 / 4.5f64.sqrt()]));
-    let both = run(rule.eps(0.5)?.eps_root(0.5)?, &[2.0]).0;
-    assert_close(&both, &[1.0 - 2.0 / (4.5f64.sqrt() + 0.5)]);
     Ok(())
 }
 
@@ -46,10 +44,10 @@ fn adagrad_where_the_sum_is_zero() -> Result<(), Error> {
 
 #[test]
 fn rmsprop_eps_outside_or_inside() -> Result<(), Error> {
-    let rule = RmsProp::torch().lr(1.0)?.alpha(0.75)?.eps(0.0)?;
+    let rule = RmsProp::torch().lr(1.0)?.alpha(0.75)?.eps(0.5)?;
     assert_fork(
-        (&run(rule.eps(0.5)?, &[2.0]).0, &[1.0 - 2.0 / 1.5]),
-        (&run(rule.eps_root(0.5)?, &[2.0]).0, &[1.0 - 2.0 / 1.5f64.sqrt()]),
+        (&run(rule, &[2.0]).0, &[1.0 - 2.0 / 1.5]),
+        (&run(rule.eps_place(RootEps::Inside)?, &[2.0]).0, &[1.0 - 2.0 / 1.5f64.sqrt()]),
     );
     Ok(())
 }
@@ -103,7 +101,7 @@ fn adadelta_defaults() {
 
 #[test]
 fn rmsprop_bias_correction() -> Result<(), Error> {
-    let rule = RmsProp::optax().lr(1.0)?.alpha(0.75)?.eps_root(0.0)?;
+    let rule = RmsProp::optax().lr(1.0)?.alpha(0.75)?.eps(0.0)?;
     let corrected = rule.bias_correction(true)?;
     // The square is 4, and its average 1: corrected, 4 again.
     let (plain, state) = run(rule, &[2.0]);
@@ -111,10 +109,11 @@ fn rmsprop_bias_correction() -> Result<(), Error> {
     assert_fork((&plain, &[-1.0]), (&one, &[0.0]));
     assert_eq!(state, corrected_state);
     // Epsilon is added to what is corrected.
-    assert_close(&run(corrected.eps_root(0.5)?, &[2.0]).0, &[1.0 - 2.0 / 4.5f64.sqrt()]);
-    assert_close(&run(corrected.eps(0.5)?, &[2.0]).0, &[1.0 - 2.0 / 2.5]);
+    let inside = corrected.eps(0.5)?;
+    assert_close(&run(inside, &[2.0]).0, &[1.0 - 2.0 / 4.5f64.sqrt()]);
+    assert_close(&run(inside.eps_place(RootEps::Outside)?, &[2.0]).0, &[1.0 - 2.0 / 2.5]);
     // The variance of a single number is 0, of 2 and 4 with these weights 8/9.
-    let centered = rule.alpha(0.5)?.eps_root(0.25)?.centered(true)?;
+    let centered = rule.alpha(0.5)?.eps(0.25)?.centered(true)?;
     let second = 1.0 - 4.0 - 4.0 / (8.0f64 / 9.0 + 0.25).sqrt();
     assert_close(&run(centered.bias_correction(true)?, &[2.0, 4.0]).0, &[1.0 - 2.0 / 0.5, second]);
     Ok(())
@@ -122,7 +121,7 @@ fn rmsprop_bias_correction() -> Result<(), Error> {
 
 #[test]
 fn rmsprop_bias_correction_under_momentum() -> Result<(), Error> {
-    let rule = RmsProp::optax().lr(0.5)?.alpha(0.75)?.eps_root(0.0)?.momentum(0.5)?.bias_correction(true)?;
+    let rule = RmsProp::optax().lr(0.5)?.alpha(0.75)?.eps(0.0)?.momentum(0.5)?.bias_correction(true)?;
     // Each gradient is divided by its own size.
     for (velocity, state) in
         [(Velocity::Sum, 1.5), (Velocity::LrInside, 0.75), (Velocity::LrInsideNegative, -0.75)]
@@ -140,7 +139,7 @@ fn ftrl_regularises_in_four_ways() -> Result<(), Error> {
     let rule = Ftrl::keras().lr(1.0)?.initial_accumulator_value(0.0)?;
     let from_zero = |rule: Ftrl| run_from(0.0, rule, &[2.0]).0;
     let plain = from_zero(rule);
-    assert_fork((&plain, &[-1.0]), (&from_zero(rule.l1_strength(1.0)?), &[-0.5]));
+    assert_fork((&plain, &[-1.0]), (&from_zero(rule.l1(1.0)?), &[-0.5]));
     assert_fork((&plain, &[-1.0]), (&from_zero(rule.l2_strength(0.5)?), &[-2.0 / 3.0]));
     assert_fork((&plain, &[-1.0]), (&from_zero(rule.beta(2.0)?), &[-0.5]));
     // From 1: z is 2 - 2*1, and with shrinkage 2 + 2*0.25 - 2.

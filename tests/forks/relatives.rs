@@ -1,8 +1,8 @@
 //! The forks of Adam's relatives.
 
 use gradstep::{
-    AdEmaMix, AdaBelief, AdaBound, AdamEps, Adamax, AdamaxEps, Adan, Adopt, AmsBound, Error, NAdam, NAdamW,
-    QhAdam, RAdam, Sophia, SophiaEps, Yogi, step,
+    AdEmaMix, AdaBelief, AdaBound, AdamEps, Adamax, AdamaxEps, Adan, Adopt, AmsBound, BeliefEps, Error,
+    NAdam, NAdamW, QhAdam, RAdam, Sophia, SophiaEps, Yogi, step,
 };
 
 use crate::{assert_close, assert_fork, run};
@@ -118,7 +118,7 @@ fn radam_nesterov() -> Result<(), Error> {
 
 #[test]
 fn adabelief_nesterov_and_eps_in_the_state_or_beside_the_root() -> Result<(), Error> {
-    let rule = AdaBelief::paper().lr(0.5)?.beta1(0.5)?.beta2(0.5)?.eps(0.0)?.eps_root(0.0)?;
+    let rule = AdaBelief::optax().lr(0.5)?.beta1(0.5)?.beta2(0.5)?.eps(0.0)?.eps_root(0.0)?;
     // The gradient is 1/2 from its average; the square's average is corrected by 1/2.
     let (plain, state) = run(rule, &[1.0]);
     let (ahead, _) = run(rule.nesterov(true)?, &[1.0]);
@@ -128,6 +128,9 @@ fn adabelief_nesterov_and_eps_in_the_state_or_beside_the_root() -> Result<(), Er
     assert_fork((&inside, &[1.0 - 0.5 / 0.5f64.sqrt()]), (&outside, &[0.5]));
     assert_fork((&inside_state, &[0.5, 0.25]), (&outside_state, &[0.5, 0.125]));
     assert_eq!(state, outside_state);
+    // The authors have one epsilon in both places.
+    let twice = rule.eps_place(BeliefEps::Twice)?.eps(0.125)?;
+    assert_eq!(run(twice, &[1.0]).0, run(rule.eps(0.125)?.eps_root(0.125)?, &[1.0]).0);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The forks of the rules that look at whole tensors, and of the schedule-free ones.
 
 use gradstep::{
-    DAdaptAdam, DoG, DoGInit, DoWG, Error, Lamb, Lars, NovoGrad, Prodigy, Rule, ScheduleFreeAdamW,
+    DAdaptAdam, Decay, DoG, DoGInit, DoWG, Error, Lamb, Lars, NovoGrad, Prodigy, Rule, ScheduleFreeAdamW,
     ScheduleFreeSgd, Tensor, Workers, new_state, step,
 };
 
@@ -52,7 +52,7 @@ fn lamb_decays_inside_the_norm_or_beside_it() -> Result<(), Error> {
     let inside = 0.1 * 5.0 / 41f64.sqrt();
     let beside = 0.95 * plain;
     assert_fork(
-        (&run_two(rule.update_decay(1.0)?, start, &grads), &[3.0 - 4.0 * inside, 4.0 - 5.0 * inside]),
+        (&run_two(rule.weight_decay(1.0)?, start, &grads), &[3.0 - 4.0 * inside, 4.0 - 5.0 * inside]),
         (
             &run_two(Lamb::keras().lr(0.1)?.eps(0.0)?.weight_decay(0.5)?, start, &grads),
             &[0.95 * 3.0 - beside, 0.95 * 4.0 - beside],
@@ -77,7 +77,7 @@ fn novograd_eps_decay_and_its_first_norm() -> Result<(), Error> {
         (&run(rule.eps(4.0)?, &[4.0]).0, &[0.75]),
         (&run(rule.eps_root(9.0)?, &[4.0]).0, &[1.0 - 0.5 * 4.0 / 5.0]),
     );
-    assert_fork((&run(rule, &[4.0]).0, &[0.5]), (&run(rule.update_decay(1.0)?, &[4.0]).0, &[0.0]));
+    assert_fork((&run(rule, &[4.0]).0, &[0.5]), (&run(rule.weight_decay(1.0)?, &[4.0]).0, &[0.0]));
     // The first square is taken whole, and a quarter of the second.
     let (path, state) = run(rule, &[4.0, 2.0]);
     let average = 0.5 + 2.0 / 13f64.sqrt();
@@ -126,6 +126,10 @@ fn dowg_first_distance_and_eps() -> Result<(), Error> {
     let rule = DoWG::optax().init_sq_distance(0.25)?.eps(0.0)?;
     assert_fork((&run(rule, &[4.0]).0, &[0.5]), (&run(rule.eps(2.0)?, &[4.0]).0, &[0.75]));
     assert_close(&run(rule.init_sq_distance(1.0)?, &[4.0]).0, &[0.0]);
+    // Without a first distance it is eps, as in optax.
+    let (path, state) = run(DoWG::optax().eps(0.25)?, &[4.0]);
+    assert_close(&path, &[1.0 - 0.25 / 2.25 * 4.0]);
+    assert_eq!(state[1], 0.25);
     Ok(())
 }
 
@@ -157,10 +161,10 @@ fn prodigy_safeguard_and_memory() -> Result<(), Error> {
 fn decay_at_the_found_rate() -> Result<(), Error> {
     assert_fork(
         (&run(prodigy()?, &[2.0]).0, &[0.5]),
-        (&run(prodigy()?.update_decay(1.0)?, &[2.0]).0, &[0.25]),
+        (&run(prodigy()?.weight_decay(1.0)?, &[2.0]).0, &[0.25]),
     );
-    let rule = DAdaptAdam::optax().beta1(0.0)?.beta2(0.75)?.eps(0.0)?.d0(0.5)?;
-    assert_fork((&run(rule, &[2.0]).0, &[0.5]), (&run(rule.update_decay(1.0)?, &[2.0]).0, &[0.25]));
+    let rule = DAdaptAdam::optax().beta1(0.0)?.beta2(0.75)?.eps(1e-30)?.d0(0.5)?;
+    assert_fork((&run(rule, &[2.0]).0, &[0.5]), (&run(rule.weight_decay(1.0)?, &[2.0]).0, &[0.25]));
     assert_close(&run(rule.eps(1.0)?, &[2.0]).0, &[0.75]);
     Ok(())
 }
@@ -186,8 +190,8 @@ fn schedule_free_weights() -> Result<(), Error> {
 fn schedule_free_adamw_decays_and_weighs() -> Result<(), Error> {
     let (paper, keras) = (ScheduleFreeAdamW::paper().lr(0.5)?, ScheduleFreeAdamW::keras().lr(0.5)?);
     // Coupled decay is divided away; in the update it is not.
-    let (coupled, _) = run(paper.weight_decay(0.25)?, &[2.0]);
-    let (within, _) = run(paper.update_decay(0.5)?, &[2.0]);
+    let (coupled, _) = run(paper.weight_decay(0.25)?.decay(Decay::Coupled)?, &[2.0]);
+    let (within, _) = run(paper.weight_decay(0.5)?, &[2.0]);
     assert_fork((&coupled, &[0.5]), (&within, &[0.25]));
     // Beside the update it acts from the second step on: the first goes to z, which is the parameter before any decay.
     let beside = run(keras.weight_decay(0.25)?, &[2.0, 2.0]).0;

@@ -217,14 +217,14 @@ def keras_cases():
     nesterov = ({"nesterov": "true"}, {"nesterov": True})
     grid("sgd", optimizers.SGD, [({}, {})])
     grid("momentum", optimizers.SGD, [({}, {}), nesterov], momentum=0.9)
-    grid("adagrad", optimizers.Adagrad, [({}, {}), ({"eps_root": 0.01}, {"epsilon": 0.01})])
+    grid("adagrad", optimizers.Adagrad, [({}, {}), ({"eps": 0.01}, {"epsilon": 0.01})])
     grid(
         "rmsprop",
         optimizers.RMSprop,
         [
             ({}, {}),
             ({"momentum": 0.9}, {"momentum": 0.9}),
-            ({"centered": "true", "eps_root": 0.001}, {"centered": True, "epsilon": 0.001}),
+            ({"centered": "true", "eps": 0.001}, {"centered": True, "epsilon": 0.001}),
         ],
     )
     grid("adadelta", optimizers.Adadelta, [({}, {}), ({"lr": 1.0, "rho": 0.5}, {"learning_rate": 1.0, "rho": 0.5})])
@@ -245,17 +245,17 @@ def keras_cases():
     for options, settings in [
         ({}, {}),
         ({"lr": 0.1, "initial_accumulator_value": 1.0}, {"learning_rate": 0.1, "initial_accumulator_value": 1.0}),
-        ({"l1_strength": 0.5}, {l1: 0.5}),
+        ({"l1": 0.5}, {l1: 0.5}),
         ({"l2_strength": 0.5}, {l2: 0.5}),
         ({"l2_shrinkage": 0.1}, {shrinkage: 0.1}),
         ({"beta": 1.0}, {"beta": 1.0}),
         (
-            {"lr": 0.1, "l1_strength": 0.5, "l2_strength": 0.1, "l2_shrinkage": 0.1, "beta": 1.0},
+            {"lr": 0.1, "l1": 0.5, "l2_strength": 0.1, "l2_shrinkage": 0.1, "beta": 1.0},
             {"learning_rate": 0.1, l1: 0.5, l2: 0.1, shrinkage: 0.1, "beta": 1.0},
         ),
         ({"lr": 0.1, "weight_decay": 0.1}, {"learning_rate": 0.1, "weight_decay": 0.1}),
         (
-            {"lr": 0.1, "weight_decay": 0.1, "l1_strength": 0.5, "l2_shrinkage": 0.1},
+            {"lr": 0.1, "weight_decay": 0.1, "l1": 0.5, "l2_shrinkage": 0.1},
             {"learning_rate": 0.1, "weight_decay": 0.1, l1: 0.5, shrinkage: 0.1},
         ),
     ]:
@@ -273,19 +273,19 @@ def optax_cases():
     add("adagrad", {}, lambda: optax.adagrad(lr))
     add("adagrad", {"initial_accumulator_value": 0.0}, lambda: optax.adagrad(lr, initial_accumulator_value=0.0))
     add("rmsprop", {}, lambda: optax.rmsprop(lr))
-    add("rmsprop", {"eps": 1e-8, "eps_root": 0.0}, lambda: optax.rmsprop(lr, eps_in_sqrt=False))
+    add("rmsprop", {"eps_place": "outside"}, lambda: optax.rmsprop(lr, eps_in_sqrt=False))
     add("rmsprop", {"momentum": 0.9}, lambda: optax.rmsprop(lr, momentum=0.9))
     add(
         "rmsprop",
         {"momentum": 0.9, "nesterov": "true", "initial_accumulator_value": 1.0},
         lambda: optax.rmsprop(lr, momentum=0.9, nesterov=True, initial_scale=1.0),
     )
-    add("rmsprop", {"centered": "true", "eps_root": 0.001}, lambda: optax.rmsprop(lr, centered=True, eps=0.001))
+    add("rmsprop", {"centered": "true", "eps": 0.001}, lambda: optax.rmsprop(lr, centered=True, eps=0.001))
     corrected = {"bias_correction": "true"}
     add("rmsprop", corrected, lambda: optax.rmsprop(lr, bias_correction=True))
     add(
         "rmsprop",
-        corrected | {"alpha": 0.99, "eps": 0.01, "eps_root": 0.0},
+        corrected | {"alpha": 0.99, "eps": 0.01, "eps_place": "outside"},
         lambda: optax.rmsprop(lr, 0.99, 0.01, eps_in_sqrt=False, bias_correction=True),
     )
     add(
@@ -426,10 +426,10 @@ def optax_cases():
     add("lars", {"lr": 0.01, "trust_coefficient": 0.1, "nesterov": "true"}, lambda: optax.lars(0.01, trust_coefficient=0.1, nesterov=True))
     add("lars", coupled | {"eps": 0.01}, lambda: optax.lars(0.1, weight_decay=0.1, eps=0.01))
     add("lamb", {}, lambda: optax.lamb(lr))
-    add("lamb", {"update_decay": 0.1}, lambda: optax.lamb(lr, weight_decay=0.1))
+    add("lamb", {"weight_decay": 0.1}, lambda: optax.lamb(lr, weight_decay=0.1))
     add("lamb", {"beta1": 0.5, "beta2": 0.9, "eps": 0.01, "eps_root": 0.001}, lambda: optax.lamb(lr, b1=0.5, b2=0.9, eps=0.01, eps_root=0.001))
     add("novograd", {}, lambda: optax.novograd(lr))
-    add("novograd", {"update_decay": 0.1, "beta1": 0.5, "beta2": 0.9}, lambda: optax.novograd(lr, b1=0.5, b2=0.9, weight_decay=0.1))
+    add("novograd", {"weight_decay": 0.1, "beta1": 0.5, "beta2": 0.9}, lambda: optax.novograd(lr, b1=0.5, b2=0.9, weight_decay=0.1))
     add("dog", {}, lambda: contrib.dog())
     dog = {"init_step": ("heuristic", 0.01), "eps": 0.1, "weight_decay": 0.1}
     add("dog", {"init_step": 0.01, "eps": 0.1} | coupled, lambda: contrib.dog(**dog))
@@ -441,14 +441,14 @@ def optax_cases():
 
     add("prodigy", {}, lambda: contrib.prodigy())
     add("prodigy", {"d0": 0.01, "safeguard_warmup": "true", "growth": 0.5}, lambda: contrib.prodigy(estim_lr0=0.01, safeguard_warmup=True, estim_lr_coef=0.5))
-    add("prodigy", {"update_decay": 0.1, "beta2": 0.9}, lambda: contrib.prodigy(betas=(0.9, 0.9), weight_decay=0.1))
+    add("prodigy", {"weight_decay": 0.1, "beta2": 0.9}, lambda: contrib.prodigy(betas=(0.9, 0.9), weight_decay=0.1))
     add("prodigy", {"d0": 0.01, "beta3": 0.9}, lambda: contrib.prodigy(beta3=0.9, estim_lr0=0.01))
     add("dadapt_adam", {}, lambda: contrib.dadapt_adamw())
-    add("dadapt_adam", {"update_decay": 0.1, "d0": 0.01}, lambda: contrib.dadapt_adamw(weight_decay=0.1, estim_lr0=0.01))
+    add("dadapt_adam", {"weight_decay": 0.1, "d0": 0.01}, lambda: contrib.dadapt_adamw(weight_decay=0.1, estim_lr0=0.01))
     add("schedulefree_sgd", {"lr": 0.01}, lambda: contrib.schedule_free_sgd(0.01))
     add("schedulefree_sgd", {"lr": 0.01, "momentum": 0.5} | coupled, lambda: contrib.schedule_free_sgd(0.01, b1=0.5, weight_decay=0.1))
     add("schedulefree_adamw", {}, lambda: contrib.schedule_free_adamw())
-    add("schedulefree_adamw", {"update_decay": 0.1, "beta2": 0.9, "lr": 0.01}, lambda: contrib.schedule_free_adamw(0.01, b2=0.9, weight_decay=0.1))
+    add("schedulefree_adamw", {"weight_decay": 0.1, "beta2": 0.9, "lr": 0.01}, lambda: contrib.schedule_free_adamw(0.01, b2=0.9, weight_decay=0.1))
 
     def madgrad(learning_rate=0.01, **settings):
         """With a count as wide as the parameters: the root of an int32 is a float32, even in a float64 run."""

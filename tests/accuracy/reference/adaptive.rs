@@ -2,13 +2,22 @@
 
 use super::{Options, descent::follow};
 
+/// With epsilon where the framework has it.
+fn root(o: &Options, square: f64) -> f64 {
+    match o.word("eps_place") {
+        "outside" => square.sqrt() + o.number("eps"),
+        "inside" => (square + o.number("eps")).sqrt(),
+        other => panic!("no reference for eps_place {other}"),
+    }
+}
+
 pub fn adagrad(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
     let lr = o.number("lr") / (1.0 + (t - 1) as f64 * o.number("lr_decay"));
     state[0] += g * g;
     if o.flag("rest_at_zero_sum") && state[0] == 0.0 {
         return p;
     }
-    p - lr * g / ((state[0] + o.number("eps_root")).sqrt() + o.number("eps"))
+    p - lr * g / root(o, state[0])
 }
 
 pub fn rmsprop(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
@@ -21,7 +30,7 @@ pub fn rmsprop(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
         *mean = alpha * *mean + (1.0 - alpha) * g;
         variance = (variance - (*mean / correction).powi(2)).max(0.0);
     }
-    let u = g / ((variance + o.number("eps_root")).sqrt() + o.number("eps"));
+    let u = g / root(o, variance);
     if heavy { follow(o, p, u, u, &mut state[1]) } else { p - o.number("lr") * u }
 }
 
@@ -35,7 +44,8 @@ pub fn adadelta(o: &Options, _: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
 
 /// As Keras writes it, with the learning rate's power at -1/2.
 pub fn ftrl(o: &Options, _: u64, p: f64, g: f64, state: &mut [f64]) -> f64 {
-    let (lr, l1) = (o.number("lr"), o.number("l1_strength"));
+    let lr = o.number("lr");
+    let l1 = if o.word("l1_form") == "update" { o.number("l1") } else { 0.0 };
     let l2 = o.number("l2_strength") + o.number("beta") / (2.0 * lr);
     let shrunk = g + 2.0 * o.number("l2_shrinkage") * p;
     let old_root = state[0].sqrt();

@@ -19,7 +19,7 @@ pub fn adabelief(o: &Options, t: u64, p: f64, g: f64, state: &mut [f64]) -> f64 
     average(&mut state[0], beta1, g);
     let error = g - state[0];
     average(&mut state[1], beta2, error * error);
-    state[1] += o.number("eps_root");
+    state[1] += o.number("eps_root") + if o.word("eps_place") == "twice" { o.number("eps") } else { 0.0 };
     let momentum = if o.flag("nesterov") {
         beta1 * corrected(state[0], beta1, t + 1) + (1.0 - beta1) * corrected(g, beta1, t)
     } else {

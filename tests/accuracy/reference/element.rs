@@ -91,7 +91,10 @@ impl Element {
     /// The parameter after the change and weight decay.
     fn decayed(&self, change: f64) -> f64 {
         let (lr, decay, old, new) = (self.lr, self.weight_decay, self.p, self.p - change);
-        if self.decay == "coupled" || decay == 0.0 || self.cautious_decay && !self.towards_zero(change) {
+        if matches!(self.decay, "coupled" | "update")
+            || decay == 0.0
+            || self.cautious_decay && !self.towards_zero(change)
+        {
             return new;
         }
         match self.decay {

@@ -15,6 +15,10 @@ fn ratio(params: f64, update: f64, coefficient: f64, eps: f64) -> f64 {
     if params == 0.0 || update == 0.0 { 1.0 } else { coefficient * params / (update + eps) }
 }
 
+fn update_decay(o: &Options) -> f64 {
+    if o.word("decay") == "update" { o.number("weight_decay") } else { 0.0 }
+}
+
 fn along(rate: f64, g: &[f64]) -> Vec<f64> {
     g.iter().map(|g| rate * g).collect()
 }
@@ -41,7 +45,7 @@ pub fn lars(o: &Options, _: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -
 
 pub fn lamb(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let [m, v, scalar] = state else { panic!("the state of lamb") };
-    let (beta1, beta2, decay) = (o.number("beta1"), o.number("beta2"), o.number("update_decay"));
+    let (beta1, beta2, decay) = (o.number("beta1"), o.number("beta2"), update_decay(o));
     let (eps, eps_root) = (o.number("eps"), o.number("eps_root"));
     with_all(m, beta1, g.iter().copied());
     with_all(v, beta2, g.iter().map(|g| g * g));
@@ -56,7 +60,7 @@ pub fn lamb(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -
 
 pub fn novograd(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let [m, scalar] = state else { panic!("the state of novograd") };
-    let (beta1, beta2, decay) = (o.number("beta1"), o.number("beta2"), o.number("update_decay"));
+    let (beta1, beta2, decay) = (o.number("beta1"), o.number("beta2"), update_decay(o));
     let square = norm(g).powi(2);
     scalar[0] = if t == 1 { square } else { beta2 * scalar[0] + (1.0 - beta2) * square };
     let length = (scalar[0] + o.number("eps_root")).sqrt() + o.number("eps");
@@ -87,7 +91,9 @@ pub fn dog(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) ->
 
 pub fn dowg(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let [x0, distances, squares] = state else { panic!("the state of dowg") };
-    let now = if t == 1 { o.number("init_sq_distance") } else { distance(p, x0).powi(2) };
+    let given =
+        if o.number("init_sq_distance") == 0.0 { o.number("eps") } else { o.number("init_sq_distance") };
+    let now = if t == 1 { given } else { distance(p, x0).powi(2) };
     distances[0] = distances[0].max(now);
     squares[0] += distances[0] * norm(g).powi(2);
     along(o.number("lr") * distances[0] / (squares[0].sqrt() + o.number("eps")), g)
@@ -111,7 +117,7 @@ pub fn prodigy(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]
     let progress: f64 = g.iter().zip(&*x0).zip(p).map(|((g, x0), p)| g * (x0 - p)).sum();
     numerator[0] = beta3 * numerator[0] + old / d0 * rate[0] * progress;
     d[0] = estimate(old, o.number("growth") * numerator[0], s);
-    let (rate, eps, decay) = (rate[0], d[0] * o.number("eps"), o.number("update_decay"));
+    let (rate, eps, decay) = (rate[0], d[0] * o.number("eps"), update_decay(o));
     m.iter().zip(&*v).zip(p).map(|((m, v), p)| rate * (m / (v.sqrt() + eps) + decay * p)).collect()
 }
 
@@ -123,7 +129,7 @@ fn estimate(old: f64, numerator: f64, sum: &[f64]) -> f64 {
 
 pub fn dadapt_adam(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let [m, v, s, d, numerator, rate] = state else { panic!("the state of dadapt_adam") };
-    let (eps, beta2, decay) = (o.number("eps"), o.number("beta2"), o.number("update_decay"));
+    let (eps, beta2, decay) = (o.number("eps"), o.number("beta2"), update_decay(o));
     let b = beta2.sqrt();
     rate[0] = found_rate(o, t, d[0]);
     let progress: f64 = g.iter().zip(&*s).zip(&*v).map(|((g, s), v)| g * s / (v.sqrt() + eps)).sum();
@@ -142,7 +148,7 @@ pub fn schedulefree_sgd(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [
 
 pub fn schedulefree_adamw(o: &Options, t: u64, p: &[f64], g: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let [z, v, scalars @ ..] = state else { panic!("the state of schedulefree_adamw") };
-    let (beta2, eps, decay) = (o.number("beta2"), o.number("eps"), o.number("update_decay"));
+    let (beta2, eps, decay) = (o.number("beta2"), o.number("eps"), update_decay(o));
     with_all(v, beta2, g.iter().map(|g| g * g));
     let correction = 1.0 - beta2.powf(t as f64);
     let element = |((v, p), g): ((&f64, &f64), &f64)| g / ((v / correction).sqrt() + eps) + decay * p;
