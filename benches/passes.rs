@@ -99,7 +99,7 @@ fn rule() -> AnyRule {
 }
 
 fn step<J: Join>(workers: &Workers<J>, pass: &Pass, tensor: PassTensor<'_>) {
-    workers.step_pass(pass, &rule(), 10, &mut [tensor]).expect("valid slices");
+    let _ = workers.step_pass(pass, &rule(), 10, &mut [tensor]).expect("valid slices");
 }
 
 /// Unscaling, check, clipping by the global norm, the step, zeroed gradients and a bf16 copy.

@@ -153,6 +153,7 @@ pub struct Param<'a> {
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it says how many parameters were left out"]
 pub struct Report {
     /// How many parameters were stepped.
     pub stepped: usize,

@@ -83,10 +83,10 @@ fn optimizer_steps(rule: &AnyRule, model: &mut [Buffers]) -> usize {
     let mut list: Vec<_> = (ids.iter().zip(model))
         .map(|(&id, b)| Param { id, params: &mut b.params, grads: Some(&b.grads) })
         .collect();
-    optimizer.step(&workers, &mut list).unwrap();
+    let _ = optimizer.step(&workers, &mut list).unwrap();
     allocations(|| {
         for _ in 2..STEPS {
-            optimizer.step(&workers, &mut list).unwrap();
+            let _ = optimizer.step(&workers, &mut list).unwrap();
         }
     })
 }
@@ -150,10 +150,10 @@ fn optimizer_passes(join: impl Join, rule: &AnyRule, model: &mut [Buffers]) -> u
             PassParam { id, tensor: beside.with(tensor) }
         })
         .collect();
-    optimizer.step_pass(&workers, &pass_of_step(1), &mut list).unwrap();
+    let _ = optimizer.step_pass(&workers, &pass_of_step(1), &mut list).unwrap();
     allocations(|| {
         for t in 2..PASSES {
-            optimizer.step_pass(&workers, &pass_of_step(t), &mut list).unwrap();
+            let _ = optimizer.step_pass(&workers, &pass_of_step(t), &mut list).unwrap();
         }
     })
 }

@@ -248,7 +248,7 @@ fn max_norm_agrees(record: &Record, case: &Case, pass: &Pass) -> Result<(), Erro
         let there = rows.there(record, i, params);
         let mut limited = [there.clone()];
         let grads = [vec![0.0; there.len()]];
-        step(&pass, &Sgd::torch(), &mut limited, &grads, &mut [], &[Some(count)]);
+        let _ = step(&pass, &Sgd::torch(), &mut limited, &grads, &mut [], &[Some(count)]);
         let kind = format!("params.{i}");
         let truth: Vec<_> = case.run("float64").get(&kind, "1").iter().map(|&x| x as f32).collect();
         let truth = rows.there(record, i, &truth);
@@ -363,7 +363,7 @@ fn step_with_averages(
             PassTensor::new(&mut params[..], &grads[..], []).unwrap().average(average)
         })
         .collect();
-    Workers::serial().step_pass(pass, rule, t as u64, &mut tensors).unwrap();
+    let _ = Workers::serial().step_pass(pass, rule, t as u64, &mut tensors).unwrap();
 }
 
 /// Of weights that are the recorded gradients, one after the other, after `first` where there is one.

@@ -89,7 +89,7 @@ proptest! {
             let skipped = random.below(shapes.len());
             let mut list = model.list(|number| number != skipped);
             list.rotate_left(skipped);
-            optimizer.step(&workers, &mut list).unwrap();
+            let _ = optimizer.step(&workers, &mut list).unwrap();
             for (number, (buffers, rule, step)) in alone.iter_mut().enumerate() {
                 if number != skipped {
                     *step += 1;
@@ -113,7 +113,7 @@ proptest! {
         unbroken.register(&mut optimizer);
         let workers = Workers::serial();
         for _ in 0..3 {
-            optimizer.step(&workers, &mut unbroken.list(|_| true)).unwrap();
+            let _ = optimizer.step(&workers, &mut unbroken.list(|_| true)).unwrap();
         }
 
         let mut resumed = Model { params: unbroken.params.clone(), ..Model::new(&shapes, seed) };
@@ -124,8 +124,8 @@ proptest! {
             second.load(&name, step, &state).unwrap();
         }
         for _ in 0..3 {
-            optimizer.step(&workers, &mut unbroken.list(|_| true)).unwrap();
-            second.step(&workers, &mut resumed.list(|_| true)).unwrap();
+            let _ = optimizer.step(&workers, &mut unbroken.list(|_| true)).unwrap();
+            let _ = second.step(&workers, &mut resumed.list(|_| true)).unwrap();
         }
         let bits = |params: &[Vec<f32>]| Buffers { params: params.concat(), grads: vec![], state: vec![] }.bits();
         prop_assert_eq!(bits(&unbroken.params), bits(&resumed.params));
@@ -140,7 +140,7 @@ fn a_late_parameter_has_its_own_counter() -> Result<(), Error> {
     let (mut a, mut b) = ([1.0], [1.0]);
     let workers = Workers::serial();
     for _ in 0..10 {
-        optimizer.step(&workers, &mut [Param { id: early, params: &mut a, grads: Some(&[1.0]) }])?;
+        let _ = optimizer.step(&workers, &mut [Param { id: early, params: &mut a, grads: Some(&[1.0]) }])?;
     }
     let late = optimizer.register("late", 1)?;
     let report = optimizer.step(
@@ -175,12 +175,12 @@ fn the_first_of_many_parameters_has_the_scalars() -> Result<(), Error> {
     }
     // Each alone at first, so that no two of them have the same scalars.
     for number in 0..60 {
-        optimizer.step(&workers, &mut model.list(|other| other == number))?;
+        let _ = optimizer.step(&workers, &mut model.list(|other| other == number))?;
     }
     for (rule, buffers) in rules.iter().zip(&mut alone) {
         buffers.iter_mut().try_for_each(|buffers| buffers.step(Backend::SCALAR, rule, 1))?;
     }
-    optimizer.step(&workers, &mut model.list(|_| true))?;
+    let _ = optimizer.step(&workers, &mut model.list(|_| true))?;
     for (rule, buffers) in rules.iter().zip(&mut alone) {
         let tensors = buffers.iter_mut().map(|Buffers { params, grads, state }| {
             Tensor::new(params, grads, state.iter_mut().map(Vec::as_mut_slice))
@@ -207,7 +207,7 @@ fn learning_rates_are_the_groups_own() -> Result<(), Error> {
     assert!(matches!(optimizer.set_lr(second, -1.0), Err(Error::OutOfRange { .. })));
 
     let (mut p, mut q) = ([0.0], [0.0]);
-    optimizer.step(
+    let _ = optimizer.step(
         &Workers::serial(),
         &mut [
             Param { id: b, params: &mut q, grads: Some(&[1.0]) },
@@ -318,9 +318,9 @@ fn a_counter_at_its_end_stays_there() -> Result<(), Error> {
     let id = optimizer.register("a", 1)?;
     optimizer.load("a", u64::MAX, &[("exp_avg", &[0.0]), ("exp_avg_sq", &[0.0])])?;
     let (workers, mut params) = (Workers::serial(), [1.0]);
-    optimizer.step(&workers, &mut [Param { id, params: &mut params, grads: Some(&[1.0]) }])?;
+    let _ = optimizer.step(&workers, &mut [Param { id, params: &mut params, grads: Some(&[1.0]) }])?;
     let tensor = PassTensor::new(&mut params[..], &[1.0][..], [])?;
-    optimizer.step_pass(&workers, &Pass::new(), &mut [PassParam { id, tensor }])?;
+    let _ = optimizer.step_pass(&workers, &Pass::new(), &mut [PassParam { id, tensor }])?;
     assert_eq!(optimizer.saved("a")?.step, u64::MAX);
     assert!(params[0] < 1.0, "{params:?}");
     Ok(())

@@ -261,10 +261,6 @@ fn a_plateau_goes_on_from_a_saved_state() -> Result<(), Error> {
 /// The schedule, the setting, and the value of a refusal.
 fn refused<S>(result: Result<S, Error>) -> (&'static str, &'static str, f64) {
     match result.err().expect("not refused") {
-        Error::NotPositive { schedule, option, value } => {
-            assert!(value.is_nan() || value <= 0.0 || value == f64::INFINITY);
-            (schedule, option, value)
-        }
         Error::OutOfRange { rule, option, value, domain } => {
             assert!(!domain.contains(value));
             (rule, option, value)

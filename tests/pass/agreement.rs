@@ -156,7 +156,7 @@ fn nothing_costs_nothing() {
             *tensor = Owned { state, told: tensor.told, ..Owned::plain(&rule.rule, &params, &grads) };
         }
         let plain = plain_step(&rule.rule, &model);
-        with_tensors(&mut model, |mut tensors| {
+        let _ = with_tensors(&mut model, |mut tensors| {
             Workers::serial().step_pass(&Pass::new(), &rule.rule, 2, &mut tensors)
         })
         .unwrap();

@@ -78,7 +78,7 @@ proptest! {
             model.iter().zip(&poisoned).filter(|(_, now)| **now == skipped).map(|(t, _)| t.clone()).collect()
         };
         assert_same(&of(&model, true), &of(&case.model, true), || case.label());
-        let alone = Case { model: of(&case.model, false), ..case.clone() };
+        let alone = case.with_model(of(&case.model, false));
         let mut expected = alone.model.clone();
         let told_alone = run(&alone, &mut expected);
         assert_same(&of(&model, false), &expected, || case.label());

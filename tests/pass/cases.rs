@@ -30,7 +30,23 @@ impl Case {
             Owned::random(&parts, &rule, len, random)
         };
         let model = (0..tensors).map(|_| tensor()).collect();
-        Self { parts, rule, step: 1 + random.below(12) as u64, model }
+        Self { parts, rule, step: 1 + random.below(12) as u64, model }.honoured()
+    }
+
+    /// The same with other tensors.
+    pub fn with_model(&self, model: Vec<Owned>) -> Self {
+        Self { model, ..self.clone() }.honoured()
+    }
+
+    /// Without parts that are refused because no tensor has what they take.
+    pub fn honoured(mut self) -> Self {
+        if self.model.iter().all(|tensor| tensor.rows.is_none()) {
+            (self.parts.centralize, self.parts.max_norm) = (false, None);
+        }
+        if self.model.iter().all(|tensor| tensor.average.is_none()) {
+            self.parts.average = None;
+        }
+        self
     }
 
     /// Makes some gradients not finite, and tells in which tensors. With a small loss scale, or with micro-batches, all that

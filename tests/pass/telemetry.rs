@@ -14,7 +14,8 @@ use crate::{
 /// Takes the second step of a rule, with telemetry.
 fn told(pass: &Pass, rule: &impl Rule, model: &mut [Owned]) -> Vec<Telemetry> {
     model.iter_mut().for_each(|tensor| tensor.told = Some(Telemetry::default()));
-    with_tensors(model, |mut tensors| Workers::rayon().step_pass(pass, rule, 2, &mut tensors)).unwrap();
+    let _ =
+        with_tensors(model, |mut tensors| Workers::rayon().step_pass(pass, rule, 2, &mut tensors)).unwrap();
     model.iter().flat_map(|tensor| tensor.told).collect()
 }
 
@@ -126,7 +127,7 @@ fn updates_that_rounding_loses_are_counted() {
     let old: Vec<bf16> = old.into_iter().map(bf16::from_f32).collect();
     let (mut params, slot) = (old.clone(), TelemetrySlot::default());
     let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap().telemetry(&slot);
-    Workers::serial().step_pass(&Pass::new(), &rule, 1, &mut [tensor]).unwrap();
+    let _ = Workers::serial().step_pass(&Pass::new(), &rule, 1, &mut [tensor]).unwrap();
     let lost = (0..3000).filter(|&i| params[i] == old[i] && grads[i] != 0.0).count();
     assert!(lost > 1000);
     assert_eq!(slot.get().lost_updates(), lost as u64);
@@ -207,7 +208,7 @@ fn tensors_may_share_a_slot() {
             let [a, b] = &mut params;
             let mut tensors = [(a, &grads[0], slots[0]), (b, &grads[1], slots[1])]
                 .map(|(p, g, slot)| PassTensor::new(&mut p[..], &g[..], []).unwrap().telemetry(slot));
-            Workers::serial().step_pass(&pass, &Sgd::torch(), 1, &mut tensors).unwrap();
+            let _ = Workers::serial().step_pass(&pass, &Sgd::torch(), 1, &mut tensors).unwrap();
             let mut told = slots[0].get();
             told.merge(&slots[1].get());
             told
@@ -226,7 +227,8 @@ fn what_is_left_out_tells_nothing() {
     let step = |grad: f32, policy| {
         let (mut params, grads) = ([1.0_f32], [grad]);
         let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap().telemetry(&slot);
-        Workers::serial().step_pass(&Pass::new().check(policy), &Sgd::torch(), 1, &mut [tensor]).unwrap();
+        let _ =
+            Workers::serial().step_pass(&Pass::new().check(policy), &Sgd::torch(), 1, &mut [tensor]).unwrap();
         slot.get()
     };
     for policy in [NonFinite::Refuse, NonFinite::Skip] {
