@@ -61,7 +61,7 @@ pub fn round(format: Format, x: f32) -> u16 {
     }
 }
 
-fn widen(format: Format, bits: u16) -> f32 {
+pub fn widen(format: Format, bits: u16) -> f32 {
     match format {
         Format::Bf16 => bf16::from_bits(bits).to_f32(),
         Format::F16 => f16::from_bits(bits).to_f32(),
@@ -147,7 +147,7 @@ impl Numbers {
         }
     }
 
-    fn write(&mut self) -> FloatsMut<'_> {
+    pub fn write(&mut self) -> FloatsMut<'_> {
         match self {
             Self::Single(values) => FloatsMut::F32(values),
             Self::Half(format, bits) => FloatsMut::Half(*format, bits),

@@ -213,7 +213,7 @@ fn copied_toward_zero(parts: &Parts, tensor: &Owned, params: &[f32]) -> Vec<bool
     let (Some(max), Some(row_len)) = (parts.max_norm, tensor.row_len()) else { return Vec::new() };
     let above = |row| {
         let grown = norm(row).min(max) * (1.0 + 2.0_f64.powi(-8));
-        grown + (row_len as f64).sqrt() * 2.0_f64.powi(-24) > max
+        grown + (row_len as f64).sqrt() * 2.0_f64.powi(-24) > max.min(65_504.0)
     };
     params.chunks(row_len).map(above).collect()
 }
