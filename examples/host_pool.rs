@@ -55,7 +55,8 @@ fn train<J: Join>(join: J) -> Result<Vec<Vec<f32>>, gradstep::Error> {
         let mut model: Vec<_> = (ids.iter().zip(&mut params).zip(&grads))
             .map(|((&id, params), grads)| Param { id, params, grads: Some(grads) })
             .collect();
-        optimizer.step(&workers, &mut model)?;
+        let report = optimizer.step(&workers, &mut model)?;
+        assert_eq!(report.stepped, params.len());
     }
     Ok(params)
 }

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write as _};
 
 use crate::{
-    Slot,
+    Format, Slot,
     options::{Domain, Kind, OptionInfo},
     rule::StateKind,
 };
@@ -87,6 +87,26 @@ pub enum Error {
         /// Why.
         reason: &'static str,
     },
+    /// A part of a pass without effect, because no tensor of the list has what it takes.
+    NoEffect {
+        /// The method of [`Pass`](crate::Pass) that asked for it.
+        option: &'static str,
+        /// What a tensor needs.
+        needs: &'static str,
+    },
+    /// Bounds of parameters between which a tensor's format has no number.
+    FormatBounds {
+        /// The tensor, as in [`TensorLength`](Self::TensorLength).
+        tensor: Name,
+        /// `"params"` or `"copy_out"`.
+        slice: &'static str,
+        /// Its format.
+        format: Format,
+        /// The lower one.
+        low: f32,
+        /// The upper one.
+        high: f32,
+    },
     /// Bounds of parameters that leave no room, or are NaN.
     Bounds {
         /// The lower one.
@@ -102,9 +122,10 @@ pub enum Error {
     FlushedSubnormals,
     /// Batches of no samples were asked for.
     EmptyBatch,
-    /// A hyper-parameter outside its domain, NaN and infinities included.
+    /// A number outside its domain, NaN and infinities included: a hyper-parameter, or a setting of a pass, a schedule or a
+    /// loss scaler. Where it is kept as an `f32`, one whose `f32` is outside as well.
     OutOfRange {
-        /// The rule's name.
+        /// The name of the rule or the schedule, or `"pass"` and the like.
         rule: &'static str,
         /// The option's name.
         option: &'static str,
@@ -112,15 +133,6 @@ pub enum Error {
         value: f64,
         /// What would have been taken.
         domain: Domain,
-    },
-    /// A setting of a schedule that must be above 0 and is not, NaN and infinities included.
-    NotPositive {
-        /// The schedule's name.
-        schedule: &'static str,
-        /// The setting's name.
-        option: &'static str,
-        /// What was asked for.
-        value: f64,
     },
     /// Two options that exclude each other.
     Conflict {
@@ -320,17 +332,23 @@ impl fmt::Display for Error {
                 write!(f, "the shard of {tensor} begins at {offset}, which is not a multiple of {block}")
             }
             Self::Pass { tensor, reason } => write!(f, "tensor {tensor}: {reason}"),
+            Self::NoEffect { option, needs } => {
+                write!(f, "the pass has {option}, and no tensor of the list has {needs}")
+            }
+            Self::FormatBounds { tensor, slice, format, low, high } => {
+                write!(f, "tensor {tensor}: {slice} are {format}, with no number between {low} and {high}")
+            }
             Self::Bounds { low, high } => write!(f, "there is nothing between the bounds {low} and {high}"),
             Self::StepZero => f.write_str("steps count from 1, and step 0 was asked for"),
             Self::FlushedSubnormals => {
                 f.write_str("this thread flushes subnormal numbers to zero (FTZ or DAZ is set)")
             }
             Self::EmptyBatch => f.write_str("a mini-batch must have 1 sample or more, and 0 was asked for"),
+            Self::OutOfRange { rule, option, value, domain } if domain.contains(value) => {
+                write!(f, "{rule}: {option} must be {domain}, and {value:e} is {} in f32", value as f32)
+            }
             Self::OutOfRange { rule, option, value, domain } => {
                 write!(f, "{rule}: {option} must be {domain}, and is {value}")
-            }
-            Self::NotPositive { schedule, option, value } => {
-                write!(f, "{schedule}: {option} must be finite and above 0, and is {value}")
             }
             Self::Conflict { rule, reason } => write!(f, "{rule}: {reason}"),
             Self::UnknownOption { rule, option, nearest, known } => {
@@ -424,28 +442,33 @@ pub(crate) fn list(
     Ok(())
 }
 
-/// A word that a caller gave, kept without an allocator: its first 40 bytes.
+/// A word that a caller gave, kept without an allocator. Of a long one the end is kept, because layers of one model differ
+/// there; a `…` in front shows that something was cut off.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     bytes: [u8; Self::CAPACITY],
-    len: usize,
+    len: u8,
 }
 
 impl Name {
-    const CAPACITY: usize = 40;
+    /// With the length beside it, a name has 48 bytes.
+    const CAPACITY: usize = 47;
+
+    /// Stands for what was cut off.
+    const CUT: &str = "…";
 
     pub(crate) fn of(word: impl fmt::Display) -> Self {
         let mut name = Self { bytes: [0; Self::CAPACITY], len: 0 };
-        // What does not fit is cut off: an error message that ends early is better than none.
+        // An error message with a part of the name is better than none.
         let _ = write!(name, "{word}");
         name
     }
 
     /// `"#3"`. Does not format: that would be the larger part of a step's firmware.
     pub(crate) fn number(mut n: usize) -> Self {
-        let mut name =
-            Self { bytes: [b'#'; Self::CAPACITY], len: 2 + n.checked_ilog10().unwrap_or(0) as usize };
-        for digit in name.bytes.iter_mut().take(name.len).skip(1).rev() {
+        let len = 2 + n.checked_ilog10().unwrap_or(0) as u8;
+        let mut name = Self { bytes: [b'#'; Self::CAPACITY], len };
+        for digit in name.bytes.iter_mut().take(len.into()).skip(1).rev() {
             *digit = b'0' + (n % 10) as u8;
             n /= 10;
         }
@@ -455,20 +478,32 @@ impl Name {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+        let bytes = self.bytes.get(..self.len.into()).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
 impl fmt::Write for Name {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = Self::CAPACITY - self.len;
-        let room = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        for (to, from) in self.bytes[self.len..].iter_mut().zip(text[..room].bytes()) {
-            *to = from;
-        }
-        self.len += room;
-        if room == text.len() { Ok(()) } else { Err(fmt::Error) }
+        let before = *self;
+        let room = Self::CAPACITY - Self::CUT.len();
+        let parts = if before.as_str().len() + text.len() <= Self::CAPACITY {
+            ["", before.as_str(), text]
+        } else {
+            [Self::CUT, end_of(before.as_str(), room.saturating_sub(text.len())), end_of(text, room)]
+        };
+        self.len = parts.iter().map(|part| part.len() as u8).sum();
+        let bytes = parts.iter().flat_map(|part| part.bytes());
+        self.bytes.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        Ok(())
     }
+}
+
+/// The last characters of a text that have room in so many bytes.
+fn end_of(text: &str, room: usize) -> &str {
+    let from = text.len().saturating_sub(room);
+    let from = (from..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    text.get(from..).unwrap_or_default()
 }
 
 impl fmt::Display for Name {
@@ -487,10 +522,51 @@ impl fmt::Debug for Name {
 mod tests {
     use super::*;
 
+    extern crate std;
+
+    use std::{format, string::String};
+
     #[test]
     fn numbers_are_those_that_formatting_makes() {
         for n in [0, 1, 9, 10, 99, 100, 12_345, usize::MAX] {
             assert_eq!(Name::number(n).as_str(), Name::of(format_args!("#{n}")).as_str());
+        }
+    }
+
+    #[test]
+    fn short_names_are_kept_whole() {
+        for len in 0..=Name::CAPACITY {
+            let word: String = ('a'..='z').cycle().take(len).collect();
+            assert_eq!(Name::of(&word).as_str(), word);
+        }
+        assert_eq!(size_of::<Name>(), 48);
+    }
+
+    #[test]
+    fn long_names_keep_their_end_and_show_the_cut() {
+        let layer = |i| format!("model.encoder.layers.{i}.self_attn.out_proj.lora_B.default.weight");
+        assert_eq!(Name::of(layer(7)).as_str(), "….7.self_attn.out_proj.lora_B.default.weight");
+        assert_ne!(Name::of(layer(7)), Name::of(layer(8)));
+    }
+
+    /// However a word is handed over, in one piece or in several, and whatever the length of its characters.
+    #[test]
+    fn names_are_cut_between_characters() {
+        for unit in ["a", "ü", "層", "🦀", "aü層🦀"] {
+            let word = unit.repeat(60);
+            for (skipped, _) in word.char_indices() {
+                let word = &word[skipped..];
+                let name = Name::of(word);
+                let pieces = word.char_indices().map(|(at, _)| at).step_by(7);
+                for at in pieces {
+                    let (first, rest) = word.split_at(at);
+                    assert_eq!(Name::of(format_args!("{first}{rest}")), name);
+                }
+                match name.as_str().strip_prefix('…') {
+                    Some(end) => assert!(word.ends_with(end) && end.len() > Name::CAPACITY - 7),
+                    None => assert_eq!(name.as_str(), word),
+                }
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! 16-bit floats: how a slice of them becomes `f32` and back. Plain integer arithmetic on the bits, without branches, so
 //! that the compiler makes lanes of it under whatever instructions are switched on where it is inlined.
 
+use core::fmt;
+
 /// A 16-bit floating-point format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -21,14 +23,65 @@ impl Format {
         }
     }
 
-    /// Rounds to nearest even. What is too large becomes infinite; a NaN stays one, quiet, with the payload's upper bits.
+    /// Rounds what `map` makes of each float to nearest even. What is too large becomes infinite; a NaN stays one, quiet, with
+    /// the payload's upper bits.
     #[inline(always)]
-    pub(crate) fn encode(self, from: &[f32], to: &mut [u16]) {
+    pub(crate) fn encode(self, from: &[f32], to: &mut [u16], map: impl Fn(f32) -> f32) {
         let pairs = to.iter_mut().zip(from);
         match self {
-            Self::Bf16 => pairs.for_each(|(to, &from)| *to = bf16_from_f32(from)),
-            Self::F16 => pairs.for_each(|(to, &from)| *to = f16_from_f32(from)),
+            Self::Bf16 => pairs.for_each(|(to, &from)| *to = bf16_from_f32(map(from))),
+            Self::F16 => pairs.for_each(|(to, &from)| *to = f16_from_f32(map(from))),
         }
+    }
+
+    /// The same towards zero, so that no magnitude grows. What is too large and finite becomes the largest finite number.
+    #[inline(always)]
+    pub(crate) fn encode_toward_zero(self, from: &[f32], to: &mut [u16], map: impl Fn(f32) -> f32) {
+        let pairs = to.iter_mut().zip(from);
+        match self {
+            Self::Bf16 => pairs.for_each(|(to, &from)| {
+                let x = map(from);
+                let near = bf16_from_f32(x);
+                *to = not_beyond(near, bf16_to_f32(near), x);
+            }),
+            Self::F16 => pairs.for_each(|(to, &from)| {
+                let x = map(from);
+                let near = f16_from_f32(x);
+                *to = not_beyond(near, f16_to_f32(near), x);
+            }),
+        }
+    }
+
+    /// Bounds whose numbers are of this format, the nearest ones inside; in the wrong order where none lies between.
+    pub(crate) fn within(self, (low, high): (f32, f32)) -> (f32, f32) {
+        (-self.at_most(-low), self.at_most(high))
+    }
+
+    /// The largest number of this format that is not above `x`, infinities included.
+    fn at_most(self, x: f32) -> f32 {
+        let (from_f32, to_f32): (fn(f32) -> u16, fn(u16) -> f32) = match self {
+            Self::Bf16 => (bf16_from_f32, bf16_to_f32),
+            Self::F16 => (f16_from_f32, f16_to_f32),
+        };
+        let near = from_f32(x);
+        // By one downwards: the magnitude of a positive number becomes less, and that of a negative one greater.
+        let below = if x.is_sign_positive() { near.wrapping_sub(1) } else { near.wrapping_add(1) };
+        to_f32(if to_f32(near) > x { below } else { near })
+    }
+}
+
+/// The code of a number beside `x`, or the next one towards zero, if its value is farther from zero than `x`.
+#[inline(always)]
+fn not_beyond(near: u16, value: f32, x: f32) -> u16 {
+    near.wrapping_sub(u16::from(value.abs() > x.abs()))
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        })
     }
 }
 

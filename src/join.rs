@@ -33,6 +33,9 @@ pub trait Join: Sync {
     fn threads(&self) -> usize;
 
     /// Calls `work` on the caller's thread and on as many others as are free, and returns when all calls have.
+    ///
+    /// The step's caller may hold locks. If the pool has other tasks as well that take them, this must not wait for threads
+    /// that are busy with such a task, nor run one on the caller's thread.
     fn join(&self, work: &(dyn Fn() + Sync));
 }
 
@@ -64,6 +67,9 @@ impl<J: Join> Join for &J {
 ///
 /// A caller from outside the pool works along instead of sleeping until it is woken. It costs rayon one small
 /// allocation for each further thread; inside the pool (`pool.install`) a step allocates nothing.
+///
+/// A caller who holds a lock that other tasks of the pool take may wait for ever: see
+/// [`Workers::rayon`](crate::Workers::rayon).
 #[cfg(feature = "rayon")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rayon;

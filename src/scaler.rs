@@ -1,9 +1,6 @@
 //! A dynamic loss scale, for gradients in 16 bits.
 
-use crate::{
-    Error,
-    options::{Domain, check_number},
-};
+use crate::{Error, options::Domain, pass::check_single};
 
 /// Finds the largest loss scale at which gradients stay finite: it grows after a number of good steps, and backs off after
 /// each refused one.
@@ -14,7 +11,12 @@ use crate::{
 /// ```
 ///
 /// The loss is multiplied with [`scale`](Self::scale) before gradients are computed, and
-/// [`Pass::loss_scale`](crate::Pass::loss_scale) takes it out again.
+/// [`Pass::loss_scale`](crate::Pass::loss_scale) takes it out again. Each of the two changes is rounded to `f32`, in which
+/// frameworks keep the scale; one that rounding would undo goes to the next `f32` instead. A scale never becomes 0 or
+/// infinite, so that it can always be given to a pass.
+///
+/// For a checkpoint, [`scale`](Self::scale) and [`growth_tracker`](Self::growth_tracker) are saved, and given back to
+/// [`from_scale`](Self::from_scale) and [`from_tracker`](Self::from_tracker): the scaler is the same then, bit for bit.
 ///
 /// **Defaults** (PyTorch's `GradScaler`): scale 65536, growth factor 2, back-off factor 0.5, growth interval 2000.
 ///
@@ -52,25 +54,26 @@ impl LossScaler {
     /// The same from another scale on.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] unless it is finite and above 0, here and below.
+    /// [`Error::OutOfRange`] unless it is finite and above 0, in `f32` as well.
     pub fn from_scale(self, scale: f64) -> Result<Self, Error> {
-        Ok(Self { scale: positive("scale", scale)?, ..self })
+        Ok(Self { scale: checked("scale", scale, Domain::Positive)?, ..self })
     }
 
     /// The same with another factor to grow by.
     ///
     /// # Errors
-    /// As [`from_scale`](Self::from_scale).
+    /// [`Error::OutOfRange`] unless it is finite and above 1, in `f32` as well.
     pub fn growth_factor(self, growth_factor: f64) -> Result<Self, Error> {
-        Ok(Self { growth_factor: positive("growth_factor", growth_factor)?, ..self })
+        Ok(Self { growth_factor: checked("growth_factor", growth_factor, Domain::AboveOne)?, ..self })
     }
 
     /// The same with another factor to back off by.
     ///
     /// # Errors
-    /// As [`from_scale`](Self::from_scale).
+    /// [`Error::OutOfRange`] unless it is above 0 and below 1, in `f32` as well.
     pub fn backoff_factor(self, backoff_factor: f64) -> Result<Self, Error> {
-        Ok(Self { backoff_factor: positive("backoff_factor", backoff_factor)?, ..self })
+        checked("backoff_factor", backoff_factor, Domain::Positive)?;
+        Ok(Self { backoff_factor: checked("backoff_factor", backoff_factor, Domain::BelowOne)?, ..self })
     }
 
     /// The same with another number of good steps before each growth; with 0 it never grows.
@@ -79,14 +82,15 @@ impl LossScaler {
         Self { growth_interval, ..self }
     }
 
-    /// The same with so many good steps behind it since the scale last changed: for a checkpoint.
+    /// The same with so many good steps behind it since the scale last changed: for a checkpoint. Where these are as many
+    /// as the growth interval, or more, the scale grows after the next good step.
     #[must_use]
     pub fn from_tracker(self, growth_tracker: u32) -> Self {
         Self { growth_tracker, ..self }
     }
 
-    /// What the loss is to be multiplied with. After some 145 refused steps in a row it is below 3e-39, which
-    /// [`Pass::loss_scale`](crate::Pass::loss_scale) refuses: its inverse would be infinite.
+    /// What the loss is to be multiplied with. After some 165 refused steps in a row it is the least `f32` above 0, and stays
+    /// there until it grows again.
     #[must_use]
     pub fn scale(&self) -> f64 {
         self.scale
@@ -101,16 +105,26 @@ impl LossScaler {
     /// Takes note of a step: whether it met a gradient that was not finite.
     pub fn update(&mut self, found_non_finite: bool) {
         if found_non_finite {
-            self.scale = in_f32(self.scale * self.backoff_factor);
-            self.growth_tracker = 0;
+            (self.scale, self.growth_tracker) = (self.lower().into(), 0);
             return;
         }
         self.growth_tracker = self.growth_tracker.saturating_add(1);
-        if self.growth_tracker == self.growth_interval {
-            let grown = in_f32(self.scale * self.growth_factor);
-            self.scale = if grown.is_finite() { grown } else { self.scale };
-            self.growth_tracker = 0;
+        // A restored tracker may be beyond the interval.
+        if self.growth_interval > 0 && self.growth_tracker >= self.growth_interval {
+            (self.scale, self.growth_tracker) = (self.higher(), 0);
         }
+    }
+
+    fn lower(&self) -> f32 {
+        let scaled = (self.scale * self.backoff_factor) as f32;
+        let lower = if f64::from(scaled) < self.scale { scaled } else { (self.scale as f32).next_down() };
+        lower.max(f32::from_bits(1))
+    }
+
+    fn higher(&self) -> f64 {
+        let scaled = (self.scale * self.growth_factor) as f32;
+        let higher = if f64::from(scaled) > self.scale { scaled } else { (self.scale as f32).next_up() };
+        if higher.is_finite() { higher.into() } else { self.scale }
     }
 }
 
@@ -120,12 +134,6 @@ impl Default for LossScaler {
     }
 }
 
-/// Frameworks keep the scale as an `f32`. One that underflows stays at the least number above 0.
-fn in_f32(scale: f64) -> f64 {
-    (scale as f32).max(f32::from_bits(1)).into()
-}
-
-fn positive(option: &'static str, value: f64) -> Result<f64, Error> {
-    check_number("loss_scaler", option, value, Domain::Positive)?;
-    Ok(value)
+fn checked(option: &'static str, value: f64, domain: Domain) -> Result<f64, Error> {
+    check_single("loss_scaler", option, value, domain)
 }

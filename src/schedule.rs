@@ -147,8 +147,7 @@ fn mix(from: f64, to: f64, p: f64) -> f64 {
 }
 
 fn check_positive(schedule: &'static str, option: &'static str, value: f64) -> Result<(), Error> {
-    let positive = value > 0.0 && value < f64::INFINITY;
-    if positive { Ok(()) } else { Err(Error::NotPositive { schedule, option, value }) }
+    check_number(schedule, option, value, Domain::Positive)
 }
 
 fn check_steps(schedule: &'static str, option: &'static str, steps: u64) -> Result<(), Error> {

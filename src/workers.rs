@@ -54,6 +54,12 @@ impl Workers<Serial> {
 #[cfg(feature = "rayon")]
 impl Workers<crate::Rayon> {
     /// All threads of rayon's current pool, on the fastest backend.
+    ///
+    /// A caller must not hold a lock over a step if other tasks of the pool take the same lock, or both may wait for ever, as
+    /// with any call into rayon. The step waits for the threads of the pool, which may be waiting for the lock. On a thread
+    /// of the pool rayon also runs other tasks while the step waits, and one of them may wait for the lock that its own
+    /// thread holds. [`serial`](Self::serial) avoids this, and from a thread outside of rayon so does a pool for the steps
+    /// alone, which [`new`](Self::new) takes.
     #[must_use]
     pub fn rayon() -> Self {
         Self::new(crate::Rayon)

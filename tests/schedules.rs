@@ -10,6 +10,7 @@ use gradstep::{
         Warmup, WarmupStableDecay,
     },
 };
+use proptest::prelude::*;
 
 /// A line of `golden/schedules.csv`, which `golden/schedules.py` describes.
 struct Record {
@@ -261,10 +262,6 @@ fn a_plateau_goes_on_from_a_saved_state() -> Result<(), Error> {
 /// The schedule, the setting, and the value of a refusal.
 fn refused<S>(result: Result<S, Error>) -> (&'static str, &'static str, f64) {
     match result.err().expect("not refused") {
-        Error::NotPositive { schedule, option, value } => {
-            assert!(value.is_nan() || value <= 0.0 || value == f64::INFINITY);
-            (schedule, option, value)
-        }
         Error::OutOfRange { rule, option, value, domain } => {
             assert!(!domain.contains(value));
             (rule, option, value)
@@ -494,4 +491,164 @@ fn bits() -> Result<(), Error> {
         assert_eq!(found, bits, "row {row}: {found:#018x} and not {bits:#018x}");
     }
     Ok(())
+}
+
+/// Few steps, many, and as many as there are.
+fn any_count() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        1..200_u64,
+        any::<u64>().prop_map(|n| n.max(1)),
+        (0..3_u64).prop_map(|less| u64::MAX - less),
+        (0..5_u64).prop_map(|more| (1 << 53) - 2 + more),
+    ]
+}
+
+/// Ordinary factors, the ends of what there is, and all magnitudes between.
+fn any_factor() -> impl Strategy<Value = f64> {
+    let edges = [
+        0.0,
+        f64::from_bits(1),
+        f64::MIN_POSITIVE,
+        0.5,
+        1.0 - f64::EPSILON,
+        1.0,
+        1.0 + f64::EPSILON,
+        f64::MAX,
+    ];
+    prop_oneof![0.0..2.0_f64, prop::sample::select(edges.to_vec()), prop::num::f64::POSITIVE]
+}
+
+fn any_shape() -> impl Strategy<Value = Shape> {
+    prop::sample::select(vec![Shape::Linear, Shape::Cosine, Shape::Sqrt])
+}
+
+/// A schedule, where the settings were taken, and factors that its documentation promises.
+fn meets<S: Schedule>(schedule: &Result<S, Error>, promised: &[(Option<u64>, f64)]) {
+    let Ok(schedule) = schedule else { return };
+    for &(step, factor) in promised {
+        if let Some(step) = step {
+            assert_eq!(schedule.factor(step), factor, "at {step}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn end_values_are_met(n in any_count(), m in any_count(), a in any_factor(), b in any_factor(), shape in any_shape()) {
+        let last = Some(u64::MAX);
+        meets(&Constant::new(a)?.until(n), &[(Some(0), a), (Some(n - 1), a), (Some(n), 1.0), (last, 1.0)]);
+        meets(&Exponential::new(a).and_then(|s| s.over(n)), &[(Some(0), 1.0), (Some(n), a)]);
+        meets(&StepDecay::new(n, a), &[(Some(0), 1.0), (Some(n - 1), 1.0), (Some(n), a)]);
+        meets(&MultiStep::new(&[n], a), &[(Some(n - 1), 1.0), (Some(n), a), (last, a)]);
+        meets(&Linear::new(a, b, n), &[(Some(0), a), (Some(n), b), (last, b)]);
+        meets(&Polynomial::new(n, a).and_then(|s| s.end(b)), &[(Some(0), 1.0), (Some(n), b), (last, b)]);
+        meets(&Cosine::new(n, a), &[(Some(0), 1.0), (Some(n), a), (last, a)]);
+        meets(&Cosine::new(n, a).map(Cosine::periodic), &[(Some(n), a), (n.checked_mul(2), 1.0)]);
+        meets(&WarmRestarts::new(n, m, a), &[(Some(0), 1.0), (Some(n), 1.0)]);
+        meets(&InverseSqrt::new(n), &[(Some(0), 0.0), (Some(n), 1.0)]);
+        meets(&InverseSqrt::noam(n), &[(Some(n - 1), 1.0)]);
+        meets(&Warmup::new(n, a, Constant::new(b)?), &[(Some(0), a), (Some(n), b), (last, b)]);
+        meets(&Warmup::new(0, a, Constant::new(b)?), &[(Some(0), b)]);
+        let level = n.checked_add(m);
+        let end = level.and_then(|level| level.checked_add(n));
+        let trapezoid = WarmupStableDecay::new(n, m, n, shape).and_then(|s| s.start(a)?.min(b));
+        meets(&trapezoid, &[(Some(0), a), (Some(n), 1.0), (level, 1.0), (end, b)]);
+        let cycles = Cyclic::new(n, a, b).and_then(|s| s.down(m));
+        meets(&cycles, &[(Some(0), a), (Some(n), b), (level, a)]);
+        let product = Linear::new(a, b, n)?.times(Constant::new(b)?);
+        prop_assert_eq!(product.factor(n), (b * b).min(f64::MAX));
+        let sequence = Constant::new(a)?.then(n, Linear::new(b, a, m)?);
+        prop_assert_eq!([n - 1, n].map(|step| sequence.factor(step)), [a, b]);
+    }
+
+    /// Unless the first phases leave no room for the last one.
+    #[test]
+    fn one_cycle_ends_where_it_says(
+        n in any_count(),
+        pct_start in prop_oneof![0.0..=1.0_f64, Just(0.0), Just(0.5), Just(1.0)],
+        div in any_factor(),
+        final_div in any_factor(),
+        shape in any_shape(),
+        three_phase: bool,
+    ) {
+        let schedule = OneCycle::new(n)?.pct_start(pct_start)?.anneal(shape).three_phase(three_phase);
+        let Ok(schedule) = schedule.div_factor(div).and_then(|s| s.final_div_factor(final_div)) else { return Ok(()) };
+        let end = (n - 1) as f64;
+        let peak = pct_start * n as f64 - 1.0;
+        let back = 2.0 * pct_start * n as f64 - 2.0;
+        let low = (1.0 / div).min(f64::MAX);
+        if peak > 0.0 {
+            prop_assert_eq!(schedule.factor(0), low);
+        }
+        if peak < end && !(three_phase && back >= end) {
+            prop_assert_eq!(schedule.factor(n - 1), (low / final_div).min(f64::MAX));
+        } else if pct_start == 1.0 && n > 1 {
+            prop_assert!(three_phase || schedule.factor(n - 1) == 1.0);
+        }
+        prop_assert_eq!(schedule.factor(u64::MAX), schedule.factor(n - 1), "it stays");
+    }
+
+    /// No factor leaves the range of the two that it goes between.
+    #[test]
+    fn factors_lie_between_their_ends(
+        n in any_count(),
+        m in any_count(),
+        a in any_factor(),
+        b in any_factor(),
+        step in any_count(),
+    ) {
+        let within = |schedule: &dyn Schedule, ends: [f64; 2]| {
+            let factor = schedule.factor(step);
+            let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+            prop_assert!(low * (1.0 - 1e-15) <= factor, "{factor} is below {low} at {step}");
+            prop_assert!(factor <= high * (1.0 + 1e-15) && factor.is_finite(), "{factor} is above {high} at {step}");
+            Ok(())
+        };
+        within(&Linear::new(a, b, n)?, [a, b])?;
+        within(&Cyclic::new(n, a, b)?.down(m)?, [a, b])?;
+        if let Ok(schedule) = Cosine::new(n, a) {
+            within(&schedule, [a, 1.0])?;
+            within(&schedule.periodic(), [a, 1.0])?;
+            within(&WarmRestarts::new(n, m, a)?, [a, 1.0])?;
+        }
+        if let Ok(schedule) = Polynomial::new(n, b) {
+            within(&schedule.end(a)?, [a, 1.0])?;
+        }
+        within(&InverseSqrt::new(n)?, [0.0, 1.0])?;
+        within(&InverseSqrt::noam(n)?, [0.0, 1.0])?;
+    }
+
+    /// From any state that is taken, with any settings, whatever the metrics.
+    #[test]
+    fn a_plateau_works_from_every_restored_state(
+        factor in any_factor(),
+        best in prop::option::of(prop::num::f64::ANY),
+        bad in prop_oneof![0..20_u64, any_count()],
+        cooldown in prop_oneof![0..20_u64, any_count()],
+        patience in prop_oneof![0..5_u64, any_count()],
+        wait in prop_oneof![0..5_u64, any_count()],
+        gamma in 0.0..1.0_f64,
+        min in 0.0..=1.0_f64,
+        metrics in prop::collection::vec(prop_oneof![-2.0..2.0_f64, prop::num::f64::ANY], 0..60),
+        max: bool,
+    ) {
+        let settings = Plateau::torch().patience(patience).cooldown(wait).gamma(gamma)?.min(min)?;
+        let settings = settings.mode(if max { Mode::Max } else { Mode::Min });
+        let state = PlateauState { factor, best, bad, cooldown };
+        let restored = settings.restore(state);
+        prop_assert_eq!(restored.is_ok(), factor <= 1.0 && best.is_none_or(f64::is_finite));
+        let Ok(mut plateau) = restored else { return Ok(()) };
+        prop_assert_eq!(plateau.state(), state);
+        for metric in metrics {
+            let mut resumed = settings.restore(plateau.state())?;
+            let before = plateau.factor(0);
+            let now = plateau.observe(metric);
+            prop_assert_eq!(resumed.observe(metric), now);
+            prop_assert_eq!(resumed, plateau);
+            prop_assert!(now == before || min <= now && now < before, "{} from {}", now, before);
+            prop_assert!(plateau.state().best.is_none_or(f64::is_finite));
+        }
+    }
 }

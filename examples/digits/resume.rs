@@ -31,7 +31,8 @@ impl Run {
                 let mut grads = [0.0; PARAMS];
                 let loss = network::gradient(&self.params, batch.iter(), &mut grads);
                 let mut list = [Param { id: self.id, params: &mut self.params, grads: Some(&grads) }];
-                self.optimizer.step(&Workers::rayon(), &mut list).unwrap();
+                let report = self.optimizer.step(&Workers::rayon(), &mut list).unwrap();
+                assert_eq!(report.stepped, 1);
                 loss.to_bits()
             })
             .collect()

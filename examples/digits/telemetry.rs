@@ -94,7 +94,8 @@ impl<'a> Recorder<'a> {
             list.push(PassParam { id: *id, tensor });
             (params, grads) = (later_params, later_grads);
         }
-        let _ = self.optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut list)?;
+        let report = self.optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut list)?;
+        assert_eq!(report.stepped, self.tensors.len());
         self.record();
         Ok(())
     }

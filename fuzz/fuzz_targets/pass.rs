@@ -1,5 +1,5 @@
-//! Bytes become a pass, a rule and a model; every backend must then agree with the scalar one bit for bit, and what a pass
-//! refuses or skips must be as it was.
+//! Bytes become a pass, a rule and a model; every backend must then agree with the scalar one bit for bit, what a pass refuses
+//! or skips must be as it was, and what it stores between the bounds.
 
 #![no_main]
 
@@ -13,6 +13,9 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Clone, Debug)]
 struct Case {
     pass: Pass,
+    bounds: (f32, f32),
+    /// Whether gradients are zeroed whatever becomes of the step.
+    always: bool,
     rule: AnyRule,
     step: u64,
     model: Vec<Owned>,
@@ -41,21 +44,22 @@ impl<'a> Arbitrary<'a> for Case {
         let rule = AnyRule::named(u.choose(AnyRule::NAMES)?).expect("a registered name");
         let averages: bool = u.arbitrary()?;
         let zeroes: bool = u.arbitrary()?;
-        let mut pass = pass(u)?;
+        let always = zeroes && u.arbitrary()?;
+        let (mut pass, bounds) = pass(u)?;
         if averages {
             pass = pass.average(average(u)?);
         }
         if zeroes {
-            pass = pass.zero_grads();
+            pass = if always { pass.zero_grads_always() } else { pass.zero_grads() };
         }
         let tensors = u.int_in_range(0..=3)?;
         let model = (0..tensors).map(|_| Owned::any(u, &rule, averages, zeroes)).collect::<Result<_>>()?;
-        Ok(Self { pass, rule, step: u.int_in_range(1..=1 << 40)?, model })
+        Ok(Self { pass, bounds, always, rule, step: u.int_in_range(1..=1 << 40)?, model })
     }
 }
 
-/// Numbers that are refused leave the pass as it was.
-fn pass(u: &mut Unstructured<'_>) -> Result<Pass> {
+/// With its bounds. Numbers that are refused leave the pass as it was.
+fn pass(u: &mut Unstructured<'_>) -> Result<(Pass, (f32, f32))> {
     type Setting = fn(Pass, f64) -> std::result::Result<Pass, Error>;
     let settings: [Setting; 7] = [
         Pass::loss_scale,
@@ -73,13 +77,18 @@ fn pass(u: &mut Unstructured<'_>) -> Result<Pass> {
     }
     let policies = [None, Some(NonFinite::Refuse), Some(NonFinite::Skip), Some(NonFinite::Step)];
     pass = u.choose(&policies)?.map_or(pass, |policy| pass.check(policy));
-    pass = pass.bounds(u.arbitrary()?, u.arbitrary()?).unwrap_or(pass);
+    let mut bounds = (u.arbitrary()?, u.arbitrary()?);
+    match pass.bounds(bounds.0, bounds.1) {
+        Ok(bounded) => pass = bounded,
+        Err(_) => bounds = (f32::NEG_INFINITY, f32::INFINITY),
+    }
     pass = if u.arbitrary()? { pass.centralize() } else { pass };
-    Ok(if u.arbitrary()? { pass.flush_subnormals() } else { pass })
+    Ok((if u.arbitrary()? { pass.flush_subnormals() } else { pass }, bounds))
 }
 
 fn average(u: &mut Unstructured<'_>) -> Result<Average> {
-    let average = Average::exponential(u.arbitrary()?).unwrap_or(Average::mean());
+    let kinds = [Average::exponential, Average::warming_up, Average::power];
+    let average = u.choose(&kinds)?(u.arbitrary()?).unwrap_or(Average::mean());
     let mut small = || u.int_in_range(0..=9);
     Ok(average.from_step(small()?).every(small()?).overwrite_every(small()?))
 }
@@ -108,6 +117,23 @@ impl Numbers {
         }
     }
 
+    fn values(&self) -> Vec<f32> {
+        match self {
+            Self::Single(floats) => floats.clone(),
+            Self::Half(Format::Bf16, bits) => {
+                bits.iter().map(|&b| f32::from_bits(u32::from(b) << 16)).collect()
+            }
+            Self::Half(Format::F16, bits) => bits.iter().map(|&bits| f16(bits)).collect(),
+        }
+    }
+
+    fn zero(&mut self) {
+        match self {
+            Self::Single(floats) => floats.fill(0.0),
+            Self::Half(_, bits) => bits.fill(0),
+        }
+    }
+
     /// Which NaN is not specified.
     fn bits(&self) -> Vec<u32> {
         match self {
@@ -121,6 +147,17 @@ impl Numbers {
 fn singles(u: &mut Unstructured<'_>, upper: &[u16]) -> Result<Vec<f32>> {
     let single = |&upper: &u16| Ok(f32::from_bits(u32::from(upper) << 16 | u32::from(u.arbitrary::<u16>()?)));
     upper.iter().map(single).collect()
+}
+
+fn f16(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    let magnitude = match exponent {
+        0 => fraction * 2.0_f32.powi(-24),
+        0x1f if fraction > 0.0 => f32::NAN,
+        0x1f => f32::INFINITY,
+        _ => (1.0 + fraction / 1024.0) * 2.0_f32.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
 
 fn bits_of(x: &f32) -> u32 {
@@ -181,7 +218,7 @@ struct Seen {
 }
 
 impl Case {
-    fn run(mut self, backend: Backend) -> (Seen, PassReport) {
+    fn run(&mut self, backend: Backend) -> std::result::Result<(Seen, PassReport), Error> {
         let slots: Vec<_> = self.model.iter().map(|_| TelemetrySlot::default()).collect();
         let more: Vec<_> = self.model.iter().map(|tensor| tensor.more.clone()).collect();
         let more: Vec<Vec<_>> = more.iter().map(|more| more.iter().map(Numbers::read).collect()).collect();
@@ -189,8 +226,7 @@ impl Case {
             .map(|((tensor, more), slot)| tensor.tensor(more, slot))
             .collect();
         let workers = Workers::serial().backend(backend);
-        let report =
-            workers.step_pass(&self.pass, &self.rule, self.step, &mut tensors).expect("valid slices");
+        let report = workers.step_pass(&self.pass, &self.rule, self.step, &mut tensors)?;
         let skipped = tensors.iter().map(PassTensor::skipped).collect();
         let seen = Seen {
             skipped,
@@ -198,19 +234,54 @@ impl Case {
             told: slots.iter().map(TelemetrySlot::get).collect(),
             report: format!("{report:?}"),
         };
-        (seen, report)
+        Ok((seen, report))
+    }
+
+    fn bits(&self) -> Vec<Vec<Vec<u32>>> {
+        self.model.iter().map(Owned::bits).collect()
+    }
+
+    /// A tensor as a step leaves it that leaves it out.
+    fn left_out(&self, i: usize) -> Owned {
+        let mut tensor = self.model[i].clone();
+        if self.always {
+            tensor.grads.zero();
+        }
+        tensor
+    }
+
+    fn is_within_bounds(&self, i: usize) -> bool {
+        let Owned { params, copy, .. } = &self.model[i];
+        let within = |x: &f32| x.is_nan() || self.bounds.0 <= *x && *x <= self.bounds.1;
+        [Some(params), copy.as_ref()].into_iter().flatten().all(|numbers| numbers.values().iter().all(within))
     }
 }
 
+/// A pass with a part that no tensor has, or with bounds between which a format has no number.
+fn is_expected(error: Error) -> bool {
+    matches!(error, Error::NoEffect { .. } | Error::FormatBounds { .. })
+}
+
 fuzz_target!(|case: Case| {
-    let (expected, report) = case.clone().run(Backend::SCALAR);
+    let mut stepped = case.clone();
+    let (expected, report) = match stepped.run(Backend::SCALAR) {
+        Ok(seen) => seen,
+        Err(error) => {
+            assert!(is_expected(error), "{error}");
+            return assert_eq!(stepped.bits(), case.bits(), "refused: {error}");
+        }
+    };
     assert!(!report.refused || expected.skipped.iter().all(|skipped| *skipped));
     assert!(!report.refused || report.non_finite > 0);
-    for (i, tensor) in case.model.iter().enumerate().filter(|(i, _)| expected.skipped[*i]) {
-        assert_eq!(tensor.bits(), expected.bits[i], "tensor {i} was left out");
-        assert_eq!(expected.told[i], Telemetry::default());
+    for (i, skipped) in expected.skipped.iter().enumerate() {
+        if *skipped {
+            assert_eq!(case.left_out(i).bits(), expected.bits[i], "tensor {i} was left out");
+            assert_eq!(expected.told[i], Telemetry::default());
+        } else {
+            assert!(stepped.is_within_bounds(i), "tensor {i} is not within {:?}", case.bounds);
+        }
     }
     for backend in Backend::available() {
-        assert_eq!(case.clone().run(backend).0, expected, "{backend}");
+        assert_eq!(case.clone().run(backend).map(|(seen, _)| seen).as_ref(), Ok(&expected), "{backend}");
     }
 });

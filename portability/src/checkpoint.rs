@@ -57,7 +57,7 @@ impl<R: Rule> Running<R> {
         self.optimizer.set_rule(Optimizer::<R>::FIRST_GROUP, *rule)?;
         let tensors = self.ids.iter().zip(model.params());
         let with_id = |(&id, (params, grads))| Param { id, params, grads: Some(grads) };
-        self.optimizer.step(workers, &mut tensors.map(with_id).collect::<Vec<_>>())?;
+        let _ = self.optimizer.step(workers, &mut tensors.map(with_id).collect::<Vec<_>>())?;
         self.optimizer.save().zip(model.state()).for_each(|(saved, copies)| {
             let pairs = saved.state.zip(copies);
             pairs.for_each(|((_, values), copy)| copy[..values.len()].copy_from_slice(values));

@@ -88,13 +88,17 @@ impl<R: Rule> Optimizer<R> {
                     found,
                 });
             }
+            if param.tensor.has_state() {
+                let reason = "it was given state slices, and the optimizer keeps the state: give it none";
+                return Err(Error::Pass { tensor: name, reason });
+            }
             check_tensor(pass, &Layout::KEPT_ELSEWHERE, &param.tensor, || name)?;
             if param.tensor.counts_itself() {
                 let reason = "it has a counter, and the optimizer counts its steps itself";
                 return Err(Error::Pass { tensor: name, reason });
             }
         }
-        Ok(())
+        pass.check_effect(params.iter().map(|param| &param.tensor))
     }
 }
 

@@ -125,6 +125,14 @@ impl<'a> Floats<'a> {
         }
     }
 
+    /// The bounds, rounded inwards to numbers of this format.
+    pub(super) fn within(self, bounds: (f32, f32)) -> (f32, f32) {
+        match self {
+            Self::F32(_) => bounds,
+            Self::Half(format, _) => format.within(bounds),
+        }
+    }
+
     /// Asks for the beginning of what comes from `at` on: the sweep's own prefetching takes over from there.
     pub(super) fn prefetch(self, at: usize) {
         match self {
@@ -176,13 +184,19 @@ impl FloatsMut<'_> {
         }
     }
 
-    /// Puts these floats in, from `at` on.
+    /// Puts these floats in, from `at` on, each rounded to nearest even, or else towards zero, once it is between the
+    /// bounds.
     #[inline(always)]
-    pub(super) fn encode(&mut self, at: usize, from: &[f32]) {
+    pub(super) fn encode(&mut self, at: usize, from: &[f32], (low, high): (f32, f32), toward_zero: bool) {
         let range = at..at.saturating_add(from.len());
         match self {
             Self::F32(floats) => copy_floats(from, part_mut(floats, &range)),
-            Self::Half(format, bits) => format.encode(from, part_mut(bits, &range)),
+            Self::Half(format, bits) if toward_zero => {
+                format.encode_toward_zero(from, part_mut(bits, &range), |x| clamp(x, low, high));
+            }
+            Self::Half(format, bits) => {
+                format.encode(from, part_mut(bits, &range), |x| clamp(x, low, high));
+            }
         }
     }
 
@@ -192,6 +206,13 @@ impl FloatsMut<'_> {
             Self::Half(_, bits) => part_mut(bits, range).fill(0),
         }
     }
+}
+
+/// A NaN stays.
+#[inline(always)]
+pub(super) fn clamp(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x < low { low } else { x };
+    if high < x { high } else { x }
 }
 
 /// As `copy_from_slice` of slices that are equally long, and without its way to panic.

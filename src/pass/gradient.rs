@@ -4,6 +4,7 @@ use core::ops;
 
 use super::{
     Clip, Floats, GradSums, Pass,
+    floats::clamp,
     tensor::View,
     tile::{Room, Scratch},
 };
@@ -16,11 +17,47 @@ use crate::{
     tile::{TILE, part, tiles},
 };
 
+/// A factor on gradients, whatever its size, as two `f32` that are applied one after the other.
+///
+/// A subnormal `f32` has few digits, and there is none above 3.4e38. A factor that is as small or as large as this is cut
+/// at about its root into a power of 2, the `shift`, and the `rest`; for any other the `shift` is 1. The first
+/// multiplication is exact, or else it underflows or overflows where the product of all does: a small `rest` is below
+/// 2^-24, a large one above 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Factor {
+    pub(super) shift: f32,
+    pub(super) rest: f32,
+}
+
+impl Factor {
+    const ONE: Self = Self { shift: 1.0, rest: 1.0 };
+
+    pub(super) fn of(factor: f64) -> Self {
+        let single = factor as f32;
+        if single.is_normal() || factor == 0.0 || !factor.is_finite() {
+            return Self { shift: 1.0, rest: single };
+        }
+        let exponent = (factor.to_bits() >> 52) as i32 - 1023;
+        let shift = f32::from_bits(((exponent / 2).clamp(-126, 126) + 127).unsigned_abs() << 23);
+        Self { shift, rest: (factor / f64::from(shift)) as f32 }
+    }
+
+    /// Whether one multiplication does it.
+    pub(super) fn is_single(self) -> bool {
+        self.shift == 1.0
+    }
+
+    #[inline(always)]
+    fn apply(self, x: f32) -> f32 {
+        x * self.shift * self.rest
+    }
+}
+
 /// How a gradient becomes what the rule sees, but for the factor of clipping by norm.
 #[derive(Clone, Copy)]
 pub(super) struct Preparation {
     pub(super) backend: Backend,
-    pub(super) unscale: f32,
+    pub(super) unscale: Factor,
     clip_value: f32,
     centralize: bool,
     /// The ratio and the least norm of adaptive clipping.
@@ -33,8 +70,8 @@ pub(super) struct Unit {
     pub(super) range: ops::Range<usize>,
     /// What is taken off each gradient.
     mean: f32,
-    /// What adaptive clipping multiplies each gradient with.
-    factor: f32,
+    /// What adaptive clipping multiplies each gradient with, or what clipping by norm does beside the rule's loop.
+    factor: Factor,
 }
 
 impl Preparation {
@@ -56,10 +93,11 @@ impl Preparation {
         Self { adaptive: None, ..Self::of(pass, backend) }
     }
 
-    /// The gradient where it lies, if all that is to be done to it is a multiplication, which the rule's loop does.
+    /// The gradient where it lies, if all that is to be done to it is one multiplication, which the rule's loop does.
     pub(super) fn in_place<'v>(&self, view: &'v View<'_>) -> Option<&'v [f32]> {
+        let only_scales = view.plan.shift.is_none() && self.only_scales(view.row_len, view.more_grads);
         match view.grads.as_floats() {
-            Floats::F32(grads) if self.only_scales(view.row_len, view.more_grads) => Some(grads),
+            Floats::F32(grads) if only_scales => Some(grads),
             _ => None,
         }
     }
@@ -67,14 +105,15 @@ impl Preparation {
     /// Whether that is so of gradients in single precision, in rows of so many elements.
     pub(super) fn only_scales(&self, row_len: usize, more_grads: &[Floats<'_>]) -> bool {
         let by_rows = self.adaptive.is_some() || self.centralize && row_len > 0;
-        self.clip_value == f32::INFINITY && !by_rows && more_grads.is_empty()
+        self.clip_value == f32::INFINITY && !by_rows && more_grads.is_empty() && self.unscale.is_single()
     }
 
     /// The unit that begins at `at`.
     pub(super) fn unit(&self, view: &View<'_>, at: usize, scratch: &mut Scratch) -> Unit {
         let row_len = if view.row_len == 0 { view.params.len() } else { view.row_len };
         let end = at.saturating_add(row_len).min(view.params.len());
-        let mut unit = Unit { range: at..end, mean: 0.0, factor: 1.0 };
+        let factor = Factor { shift: view.plan.shift.unwrap_or(1.0), rest: 1.0 };
+        let mut unit = Unit { range: at..end, mean: 0.0, factor };
         if self.centralize && view.row_len > 0 {
             unit.mean = self.mean(view, &unit.range, scratch);
         }
@@ -82,7 +121,7 @@ impl Preparation {
             let grads = self.grad_norm(view, &unit, scratch);
             let max = ratio * param_norm(self.backend, view, &unit.range, scratch).max(eps);
             // A NaN stays one.
-            unit.factor = if grads <= max { 1.0 } else { (max / grads) as f32 };
+            unit.factor = if grads <= max { Factor::ONE } else { Factor::of(max / grads) };
         }
         unit
     }
@@ -115,7 +154,7 @@ impl Preparation {
     ) -> &'t mut [f32] {
         let grads = self.gather(view, tile, to);
         let (max, &Unit { mean, factor, .. }) = (self.clip_value, unit);
-        if mean != 0.0 || factor != 1.0 || max < f32::INFINITY {
+        if mean != 0.0 || factor != Factor::ONE || max < f32::INFINITY {
             self.backend.run(Bring { mean, max, factor, grads });
         }
         grads
@@ -144,7 +183,7 @@ impl Preparation {
             at = unit.range.end;
             for tile in tiles(&unit.range) {
                 let (floats, scale) = match self.in_place(view) {
-                    Some(grads) => (part(grads, &tile), self.unscale),
+                    Some(grads) => (part(grads, &tile), self.unscale.rest),
                     None => (&*self.prepare(view, tile, &unit, &mut scratch.grads), 1.0),
                 };
                 self.backend.run(Square { blocks: &mut blocks, floats, scale });
@@ -197,7 +236,7 @@ struct Gather<'t> {
     from: usize,
     more: &'t [Floats<'t>],
     more_from: usize,
-    unscale: f32,
+    unscale: Factor,
     to: &'t mut [f32],
 }
 
@@ -210,7 +249,7 @@ impl Vectorized for Gather<'_> {
         for grads in self.more {
             grads.add(self.more_from, self.to);
         }
-        self.to.iter_mut().for_each(|g| *g *= self.unscale);
+        self.to.iter_mut().for_each(|g| *g = self.unscale.apply(*g));
     }
 }
 
@@ -218,7 +257,7 @@ impl Vectorized for Gather<'_> {
 struct Bring<'t> {
     mean: f32,
     max: f32,
-    factor: f32,
+    factor: Factor,
     grads: &'t mut [f32],
 }
 
@@ -228,16 +267,9 @@ impl Vectorized for Bring<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         for g in self.grads {
-            *g = clamp(*g - self.mean, -self.max, self.max) * self.factor;
+            *g = self.factor.apply(clamp(*g - self.mean, -self.max, self.max));
         }
     }
-}
-
-/// A NaN stays.
-#[inline(always)]
-pub(super) fn clamp(x: f32, low: f32, high: f32) -> f32 {
-    let x = if x < low { low } else { x };
-    if high < x { high } else { x }
 }
 
 /// Single precision of what may be 16 bits.

@@ -1,8 +1,8 @@
 //! The phases of a pass: checks, what has to be known before the step, the decision, the step.
 
 use super::{
-    Clip, Floats, GradSums, Grads, NonFinite, Pass, PassTensor,
-    gradient::Preparation,
+    Clip, Floats, GradSums, Grads, NonFinite, Pass, PassTensor, ZeroGrads,
+    gradient::{Factor, Preparation},
     tensor::{Plan, View},
     tile::{Scratch, Work},
 };
@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// What a pass did.
-#[must_use = "it says whether the step was refused, and so whether the step's number is used up"]
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use = "a step that was refused is no error: `refused` says so, and then neither it nor its number was taken"]
 pub struct PassReport {
     /// Whether the whole step was refused: nothing has changed then.
     pub refused: bool,
@@ -55,8 +55,9 @@ impl<J: Join> Workers<J> {
     /// ahead.
     ///
     /// # Errors
-    /// As [`step_model`](Self::step_model), and [`Error::Rows`], [`Error::ShardOffset`] or [`Error::Pass`] where tensor and
-    /// pass do not fit; nothing has changed then. A step that the pass refuses is no error, but in the report.
+    /// As [`step_model`](Self::step_model), and [`Error::Rows`], [`Error::ShardOffset`], [`Error::FormatBounds`] or
+    /// [`Error::Pass`] where tensor and pass do not fit, [`Error::NoEffect`] where the pass has a part that no tensor of the
+    /// list has what it takes for; nothing has changed then. A step that the pass refuses is no error, but in the report.
     pub fn step_pass<R: Rule>(
         &self,
         pass: &Pass,
@@ -65,6 +66,8 @@ impl<J: Join> Workers<J> {
         tensors: &mut [PassTensor<'_>],
     ) -> Result<PassReport, Error> {
         check_model(pass, rule, step, tensors)?;
+        pass.check_effect(tensors.iter())?;
+        begin(pass, tensors);
         Ok(self.run_pass(pass, &OneRule(rule), tensors))
     }
 
@@ -73,7 +76,7 @@ impl<J: Join> Workers<J> {
     /// [merged](GradSums::merge), and given to each of them.
     ///
     /// # Errors
-    /// As [`step_pass`](Self::step_pass).
+    /// As [`step_pass`](Self::step_pass), but for [`Error::NoEffect`]: what these tensors lack, others may have elsewhere.
     pub fn measure_pass<R: Rule>(
         &self,
         pass: &Pass,
@@ -82,6 +85,7 @@ impl<J: Join> Workers<J> {
         tensors: &mut [PassTensor<'_>],
     ) -> Result<(), Error> {
         check_model(pass, rule, step, tensors)?;
+        begin(pass, tensors);
         self.find_sums(pass, tensors);
         Ok(())
     }
@@ -113,7 +117,7 @@ impl<J: Join> Workers<J> {
     /// ```
     ///
     /// # Errors
-    /// As [`step_pass`](Self::step_pass), and [`Error::Pass`] for what would have to know more of a tensor than its sums: a
+    /// As [`measure_pass`](Self::measure_pass), and [`Error::Pass`] for what would have to know more of a tensor than its sums: a
     /// rule with norms of its own, and adaptive clipping without rows.
     pub fn finish_pass<R: Rule>(
         &self,
@@ -133,6 +137,7 @@ impl<J: Join> Workers<J> {
                 return refusal("adaptive clipping of shards needs rows");
             }
         }
+        begin(pass, tensors);
         Ok(self.finish(pass, &OneRule(rule), tensors, &pass.combine(model.iter().copied())))
     }
 
@@ -180,9 +185,11 @@ impl<J: Join> Workers<J> {
             for tensor in tensors.iter_mut().filter(|tensor| tensor.plan.tag.fresh && !tensor.plan.skip) {
                 tensor.start(program.rule(tensor.plan.tag));
             }
-            if program.measures() {
-                measure(self.backend, program, tensors, |tensor, sweep| tensor.feed(&preparation, sweep));
-            }
+        }
+        if program.measures() && !refused {
+            measure(self.backend, program, tensors, |tensor, sweep| tensor.feed(&preparation, sweep));
+        }
+        if !refused || pass.zero_grads == ZeroGrads::Always {
             self.over_views(tensors, |view, scratch| {
                 step(pass, &preparation, program, looked, view, scratch);
             });
@@ -229,6 +236,9 @@ fn step(
     scratch: &mut Scratch,
 ) {
     if view.plan.skip {
+        if pass.zero_grads == ZeroGrads::Always {
+            view.zero_grads(&(0..view.params.len()));
+        }
         return;
     }
     let Plan { tag, settled, average, .. } = view.plan;
@@ -246,10 +256,14 @@ fn step(
         momentum: slots.iter().position(is_momentum),
         flush: pass.flush_subnormals,
         max_norm: pass.max_norm,
-        bounds: pass.bounds,
+        bounds: pass.bounds.map(|bounds| view.params.as_floats().within(bounds)),
+        copy_bounds: pass
+            .bounds
+            .zip(view.copy.as_ref())
+            .map(|(bounds, copy)| copy.as_floats().within(bounds)),
         average,
         overwrite: pass.average.is_some_and(|average| average.overwrites(tag.step)),
-        zero_grads: pass.zero_grads,
+        zero_grads: pass.zero_grads != ZeroGrads::Never,
     };
     let run = Run {
         backend: preparation.backend,
@@ -260,6 +274,27 @@ fn step(
 }
 
 impl Pass {
+    /// Refuses a part of the pass for which no tensor of a list has what it takes.
+    pub(crate) fn check_effect<'t, 's: 't>(
+        &self,
+        tensors: impl Iterator<Item = &'t PassTensor<'s>> + Clone,
+    ) -> Result<(), Error> {
+        let any_has = |part: fn(&PassTensor<'_>) -> bool| tensors.clone().any(part);
+        let (rows, average) =
+            (any_has(|tensor| tensor.rows.is_some()), any_has(|tensor| tensor.average.is_some()));
+        let parts = [
+            ("average", self.average.is_some(), average, "an average"),
+            ("centralize", self.centralize, rows, "rows"),
+            ("max_norm", self.max_norm.is_some(), rows, "rows"),
+        ];
+        // Where there are no elements, there is nothing to be done to them.
+        let lacks = |&(_, asked, there, _): &(_, bool, bool, _)| {
+            asked && !there && any_has(|tensor| !tensor.is_empty())
+        };
+        let missing = parts.into_iter().find(lacks);
+        missing.map_or(Ok(()), |(option, _, _, needs)| Err(Error::NoEffect { option, needs }))
+    }
+
     /// Whether anything has to be known of the gradients before the step.
     fn looks_ahead(&self, tensors: &[PassTensor<'_>]) -> bool {
         match self.clip {
@@ -301,9 +336,13 @@ impl PassTensor<'_> {
     fn decide(&mut self, skip: bool, clip: f64, preparation: &Preparation) {
         let in_place = matches!(self.grads.as_floats(), Floats::F32(_))
             && preparation.only_scales(self.plan.row_len, self.more_grads);
-        let rest = if in_place { f64::from(preparation.unscale) } else { 1.0 };
+        let rest = if in_place { f64::from(preparation.unscale.rest) } else { 1.0 };
+        let all = Factor::of(clip * rest);
+        // What goes through the scratch is unscaled there.
+        let factor = if all.is_single() { all } else { Factor::of(clip) };
         self.plan.skip = skip;
-        self.plan.factor = (clip * rest) as f32;
+        self.plan.factor = factor.rest;
+        self.plan.shift = (!all.is_single()).then_some(factor.shift);
     }
 
     /// Gives all of it to a sweep, tile by tile, with gradients as the rule will see them but for the factor.
@@ -345,7 +384,7 @@ impl Whole for PassTensor<'_> {
     }
 }
 
-/// Refuses what cannot be stepped, and makes the tensors ready.
+/// Refuses what cannot be stepped.
 fn check_model<R: Rule>(
     pass: &Pass,
     rule: &R,
@@ -360,8 +399,11 @@ fn check_model<R: Rule>(
         check_tensor(pass, &layout, tensor, name)?;
         tensor.check_start(rule).map_err(|error| error.of_tensor(name))?;
     }
-    tensors.iter_mut().for_each(|tensor| tensor.begin(pass));
     Ok(())
+}
+
+fn begin(pass: &Pass, tensors: &mut [PassTensor<'_>]) {
+    tensors.iter_mut().for_each(|tensor| tensor.begin(pass));
 }
 
 /// Whether this pass, with a rule that asks for this state, can step a tensor.
@@ -373,9 +415,10 @@ pub(crate) fn check_tensor(
 ) -> Result<(), Error> {
     tensor.check_state(layout).map_err(|error| error.of_tensor(&name))?;
     tensor.check_lengths(&name)?;
+    pass.bounds.map_or(Ok(()), |bounds| tensor.check_bounds(bounds, &name))?;
     let refusal = |reason| Err(Error::Pass { tensor: name(), reason });
     let read_only = matches!(tensor.grads, Grads::Read(_)) || !tensor.more_grads.is_empty();
-    if pass.zero_grads && read_only {
+    if pass.zero_grads != ZeroGrads::Never && read_only {
         return refusal("the pass zeroes gradients, and these, or some of them, were given as read-only");
     }
     if tensor.average.is_some() && pass.average.is_none() {

@@ -163,7 +163,8 @@ fn larger(a: f32, b: f32) -> f32 {
 /// let slot = TelemetrySlot::default();
 /// let (mut params, grads) = ([3.0_f32, 4.0], [1.0_f32, 0.0]);
 /// let tensor = PassTensor::new(&mut params[..], &grads[..], [])?.telemetry(&slot);
-/// Workers::serial().step_pass(&Pass::new(), &Sgd::torch().lr(0.5)?, 1, &mut [tensor])?;
+/// let report = Workers::serial().step_pass(&Pass::new(), &Sgd::torch().lr(0.5)?, 1, &mut [tensor])?;
+/// assert_eq!(report.stepped, 1);
 ///
 /// let told = slot.get();
 /// assert_eq!((told.grad_norm(), told.update_norm(), told.param_norm()), (1.0, 0.5, 5.0));

@@ -2,7 +2,7 @@
 
 use core::array;
 
-use super::{Clip, Floats, FloatsMut, Grads, Pass, TelemetrySlot};
+use super::{Clip, Floats, FloatsMut, Grads, Pass, TelemetrySlot, leave_room};
 use crate::{
     Error, Rule,
     blocks::BLOCK,
@@ -75,6 +75,9 @@ pub(super) struct Plan {
     pub(super) in_one: bool,
     /// Unscaling and clipping in one.
     pub(super) factor: f32,
+    /// A power of 2 that is a part of this factor, where one `f32` is not enough for it. The gradient goes through the scratch
+    /// then, to be multiplied with it.
+    pub(super) shift: Option<f32>,
     pub(super) settled: [f64; MAX_SCALARS],
     pub(super) skip: bool,
     /// What the new parameters weigh in the average, at a step that they go into it.
@@ -208,7 +211,9 @@ impl<'a> PassTensor<'a> {
         }
     }
 
-    /// Where the new parameters are to be copied to, rounded to nearest even: as many 16-bit floats.
+    /// Where the new parameters are to be copied to, rounded to nearest even: as many 16-bit floats. Where a pass has
+    /// [`bounds`](crate::Pass::bounds) these hold for the copy as well; rows that [`max_norm`](crate::Pass::max_norm) holds, and
+    /// whose copies might be above it, are rounded towards zero instead.
     #[must_use]
     pub fn copy_out(self, copy: impl Into<FloatsMut<'a>>) -> Self {
         Self { copy: Some(copy.into()), ..self }
@@ -284,6 +289,12 @@ impl<'a> PassTensor<'a> {
         self.len() == 0
     }
 
+    /// Whether it was given state slices.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn has_state(&self) -> bool {
+        self.slots > 0
+    }
+
     /// The same for a shorter time, with state that is kept elsewhere.
     #[cfg(feature = "alloc")]
     pub(crate) fn with_state<'b>(
@@ -324,6 +335,7 @@ impl<'a> PassTensor<'a> {
     pub(crate) fn begin(&mut self, pass: &Pass) {
         self.plan.row_len = self.row_len(pass);
         self.plan.in_one = self.rows.is_none() && matches!(pass.clip, Clip::Adaptive { .. });
+        self.plan.shift = None;
         if let Some(slot) = self.telemetry {
             slot.clear();
         }
@@ -362,6 +374,18 @@ impl<'a> PassTensor<'a> {
             }
         };
         begins_at(BLOCK).and(begins_at(row_len.unwrap_or(BLOCK)))
+    }
+
+    /// Whether bounds have a number between them in each format that the parameters are written in.
+    pub(super) fn check_bounds(&self, bounds: (f32, f32), tensor: impl Fn() -> Name) -> Result<(), Error> {
+        let written = [("params", Some(&self.params)), ("copy_out", self.copy.as_ref())];
+        written.into_iter().try_for_each(|(slice, floats)| match floats.map(FloatsMut::as_floats) {
+            Some(Floats::Half(format, _)) if !leave_room(format.within(bounds)) => {
+                let (low, high) = bounds;
+                Err(Error::FormatBounds { tensor: tensor(), slice, format, low, high })
+            }
+            _ => Ok(()),
+        })
     }
 
     /// What the thread that steps all of it gets.

@@ -4,8 +4,8 @@ use core::ops;
 
 use super::{
     Floats, FloatsMut, Grads,
-    floats::copy_floats,
-    gradient::{Decode, Preparation, Unit, clamp, param_norm},
+    floats::{clamp, copy_floats},
+    gradient::{Decode, Preparation, Unit, param_norm},
     telemetry::{STREAMS, Seen, Watch},
     tensor::View,
 };
@@ -13,6 +13,7 @@ use crate::{
     Backend, Format, Tensor,
     backend::Vectorized,
     lane::Isa,
+    math::sqrt,
     run::Sweep,
     tensor::MAX_STATE,
     tile::{TILE, part, part_if_any, part_mut, pieces, tiles},
@@ -65,7 +66,10 @@ pub(super) struct Work {
     pub(super) momentum: Option<usize>,
     pub(super) flush: bool,
     pub(super) max_norm: Option<f64>,
+    /// Of the format of the parameters.
     pub(super) bounds: Option<(f32, f32)>,
+    /// The same of the format of the copy.
+    pub(super) copy_bounds: Option<(f32, f32)>,
     /// The weight of the new parameters in the average, at a step that they go into it.
     pub(super) average: Option<f32>,
     /// Whether the average takes the parameters' place.
@@ -111,16 +115,25 @@ impl Work {
             }
             view.prefetch_read(tile.end);
             if max_norm.is_none() {
-                self.finish(view, &tile, scratch, 1.0);
+                self.finish(view, &tile, scratch, Limit::NONE, true);
             }
         }
         if let Some(max) = max_norm {
-            let norm = param_norm(self.preparation.backend, view, &unit.range, scratch);
-            let factor = if norm > max { (max / norm) as f32 } else { 1.0 };
-            for tile in tiles(&unit.range) {
-                view.load(self.preparation.backend, &tile, &mut scratch.params);
-                self.finish(view, &tile, scratch, factor);
+            self.finish_row(view, unit, scratch, max, true);
+            // The average that is there now may have a larger norm.
+            if self.overwrite && view.average.is_some() {
+                self.finish_row(view, unit, scratch, max, false);
             }
+        }
+    }
+
+    /// Finishes a row, which is to have a norm of at most `max`.
+    fn finish_row(&self, view: &mut View<'_>, unit: &Unit, scratch: &mut Scratch, max: f64, averages: bool) {
+        let norm = param_norm(self.preparation.backend, view, &unit.range, scratch);
+        let limit = Limit::of(norm, max, unit.range.len());
+        for tile in tiles(&unit.range) {
+            view.load(self.preparation.backend, &tile, &mut scratch.params);
+            self.finish(view, &tile, scratch, limit, averages);
         }
     }
 
@@ -183,32 +196,65 @@ impl Work {
     }
 
     /// What comes after the step: from the parameters in the tensor, or in the scratch where they have 16 bits.
-    fn finish(&self, view: &mut View<'_>, tile: &ops::Range<usize>, scratch: &mut Scratch, factor: f32) {
+    fn finish(
+        &self,
+        view: &mut View<'_>,
+        tile: &ops::Range<usize>,
+        scratch: &mut Scratch,
+        limit: Limit,
+        averages: bool,
+    ) {
         let (params, half) = match &mut view.params {
             FloatsMut::F32(params) => (part_mut(params, tile), None),
             FloatsMut::Half(format, bits) => {
                 (scratch.params.first(tile.len()), Some((*format, part_mut(bits, tile))))
             }
         };
-        let average = view.average.as_deref_mut().filter(|_| self.average.is_some() || self.overwrite);
+        let averages = averages && (self.average.is_some() || self.overwrite);
+        let average = view.average.as_deref_mut().filter(|_| averages);
         let average = average.map(|average| part_mut(average, tile));
-        if factor != 1.0 || self.bounds.is_some() || average.is_some() || view.copy.is_some() {
+        if limit.factor != 1.0 || self.bounds.is_some() || average.is_some() || view.copy.is_some() {
             self.preparation.backend.run(Finish {
-                factor,
+                limit,
                 bounds: self.bounds,
                 average,
                 weight: self.average,
                 overwrite: self.overwrite,
                 copy: view.copy.as_mut().map(|copy| (copy, tile.start)),
+                copy_bounds: self.copy_bounds.unwrap_or((f32::NEG_INFINITY, f32::INFINITY)),
                 half,
                 params,
             });
         }
-        if self.zero_grads
-            && let Grads::Write(grads) = &mut view.grads
-        {
-            grads.zero(tile);
+        if self.zero_grads {
+            view.zero_grads(tile);
         }
+    }
+}
+
+/// How a row is held to its greatest norm.
+#[derive(Clone, Copy)]
+struct Limit {
+    /// What its elements are multiplied with; 1 where they stay as they are.
+    factor: f64,
+    /// Whether its copy, rounded to nearest, might be above the norm.
+    copy_toward_zero: bool,
+}
+
+impl Limit {
+    const NONE: Self = Self { factor: 1.0, copy_toward_zero: false };
+
+    /// What a sum of squares and the operations around it may be off by: within a block of 4096 elements 256 additions, each
+    /// by 2^-53.
+    const SURELY_BELOW: f64 = 1.0 - f64::EPSILON * 256.0;
+
+    /// For a row of so many elements.
+    fn of(norm: f64, max: f64, len: usize) -> Self {
+        let factor = if norm > max { max / norm * Self::SURELY_BELOW } else { 1.0 };
+        // By rounding to nearest a number of 16 bits grows by 2^-9 of itself at most, or where it is subnormal by 2^-25. Above
+        // 65504 it may become infinite.
+        let copied = norm.min(max) * (1.0 + 1.0 / 256.0) + sqrt(len as f64) / 16_777_216.0;
+        Self { factor, copy_toward_zero: copied > max.min(65_504.0) }
     }
 }
 
@@ -256,6 +302,13 @@ impl View<'_> {
     fn prefetch_written(&self, from: usize) {
         self.average.iter().for_each(|average| Floats::F32(average).prefetch(from));
         self.copy.iter().for_each(|copy| copy.as_floats().prefetch(from));
+    }
+
+    /// Zeroes gradients that are mutable.
+    pub(super) fn zero_grads(&mut self, range: &ops::Range<usize>) {
+        if let Grads::Write(grads) = &mut self.grads {
+            grads.zero(range);
+        }
     }
 
     /// Brings 16-bit parameters to single precision, in the scratch.
@@ -330,7 +383,7 @@ impl Vectorized for AfterRule<'_, '_> {
             }
         }
         if let Some((format, bits)) = self.half {
-            format.encode(self.params, bits);
+            format.encode(self.params, bits, |x| x);
             format.decode(bits, self.params, |p, x| *p = x);
         }
     }
@@ -351,12 +404,13 @@ impl Vectorized for Watching<'_> {
 }
 
 struct Finish<'t, 'c> {
-    factor: f32,
+    limit: Limit,
     bounds: Option<(f32, f32)>,
     average: Option<&'t mut [f32]>,
     weight: Option<f32>,
     overwrite: bool,
     copy: Option<(&'t mut FloatsMut<'c>, usize)>,
+    copy_bounds: (f32, f32),
     half: Half<'t>,
     params: &'t mut [f32],
 }
@@ -364,29 +418,54 @@ struct Finish<'t, 'c> {
 impl Vectorized for Finish<'_, '_> {
     type Output = ();
 
+    /// The parameters are numbers of their format throughout, so that bounds, averages and copies are of what is stored.
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
-        let Self { factor, bounds, average, weight, overwrite, copy, half, params } = self;
-        if factor != 1.0 {
-            params.iter_mut().for_each(|p| *p *= factor);
+        let Self { limit, bounds, average, weight, overwrite, copy, copy_bounds, mut half, params } = self;
+        if limit.factor != 1.0 {
+            scale_toward_zero(params, limit.factor, &mut half);
         }
-        if let Some((low, high)) = bounds {
-            params.iter_mut().for_each(|p| *p = clamp(*p, low, high));
-        }
+        keep_within(params, bounds);
         if let Some(average) = average {
             if let Some(weight) = weight {
                 keep_average(average, params, weight);
             }
             if overwrite {
                 copy_floats(average, params);
+                keep_within(params, bounds);
             }
         }
         if let Some((format, bits)) = half {
-            format.encode(params, bits);
+            format.encode(params, bits, |x| x);
+            if overwrite {
+                format.decode(bits, params, |p, x| *p = x);
+            }
         }
         if let Some((copy, at)) = copy {
-            copy.encode(at, params);
+            copy.encode(at, params, copy_bounds, limit.copy_toward_zero);
         }
+    }
+}
+
+/// Multiplies with a factor below 1. No magnitude is above that of the exact product, but for the rounding in `f64`.
+#[inline(always)]
+fn scale_toward_zero(params: &mut [f32], factor: f64, half: &mut Half<'_>) {
+    for p in params.iter_mut() {
+        let product = f64::from(*p) * factor;
+        let near = product as f32;
+        let beyond = u32::from(f64::from(near).abs() > product.abs());
+        *p = f32::from_bits(near.to_bits().wrapping_sub(beyond));
+    }
+    if let Some((format, bits)) = half {
+        format.encode_toward_zero(params, bits, |x| x);
+        format.decode(bits, params, |p, x| *p = x);
+    }
+}
+
+#[inline(always)]
+fn keep_within(params: &mut [f32], bounds: Option<(f32, f32)>) {
+    if let Some((low, high)) = bounds {
+        params.iter_mut().for_each(|p| *p = clamp(*p, low, high));
     }
 }
 
@@ -397,6 +476,10 @@ fn keep_average(average: &mut [f32], params: &[f32], weight: f32) {
         return copy_floats(params, average);
     }
     for (average, p) in average.iter_mut().zip(params) {
-        *average += (p - *average) * weight;
+        let distance = p - *average;
+        let near = *average + distance * weight;
+        // Two numbers on both sides of zero, so far from each other that their distance overflows.
+        let far = (*average - *average * weight) + p * weight;
+        *average = if distance.abs() < f32::INFINITY { near } else { far };
     }
 }

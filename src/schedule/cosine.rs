@@ -37,7 +37,7 @@ impl Cosine {
     /// From 1 to `min` in `steps` steps; then it stays there.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] for 0 steps, [`Error::OutOfRange`] where `min` is not from 0 to 1.
+    /// [`Error::OutOfRange`] for 0 steps, and where `min` is not from 0 to 1.
     pub fn new(steps: u64, min: f64) -> Result<Self, Error> {
         check_steps("cosine", "steps", steps)?;
         check_unit("cosine", "min", min)?;
@@ -99,7 +99,7 @@ impl WarmRestarts {
     /// A first cycle of `first` steps, and each next one `mult` times as long.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `first` or `mult` is 0, [`Error::OutOfRange`] where `min` is not from 0 to 1.
+    /// [`Error::OutOfRange`] where `first` or `mult` is 0, or `min` is not from 0 to 1.
     pub fn new(first: u64, mult: u64, min: f64) -> Result<Self, Error> {
         check_steps("warm-restarts", "first", first)?;
         check_steps("warm-restarts", "mult", mult)?;

@@ -1,5 +1,5 @@
 use super::{Schedule, Shape, check_factor, check_positive, check_steps, check_unit, mix};
-use crate::{Error, math::powi};
+use crate::{Domain, Error, math::powi, options::check_number};
 
 /// Up to the base learning rate and down far below where it began, once: super-convergence.
 ///
@@ -10,7 +10,9 @@ use crate::{Error, math::powi};
 /// ```
 ///
 /// The base learning rate is the highest: PyTorch's `max_lr`. Where a phase ends between two steps, neither is exactly
-/// at its end.
+/// at its end. A `pct_start` can leave no steps for a later phase: at 1 there is no way down, and with `three_phase` and
+/// more than 1/2 the way back is not over at the last step, and `last` is not reached. What the last step has stays in any
+/// case.
 ///
 /// **Settings**: `steps`, 1 or more: `total_steps`; `pct_start`, the first phase's part of them, from 0 to 1, 0.3 by
 /// default; `anneal`, the way up and down, cosine by default; `div_factor`, above 0, 25 by default;
@@ -48,7 +50,7 @@ impl OneCycle {
     /// Over `steps` steps, with PyTorch's defaults.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] for 0 steps.
+    /// [`Error::OutOfRange`] for 0 steps.
     pub fn new(steps: u64) -> Result<Self, Error> {
         check_steps("one-cycle", "steps", steps)?;
         Ok(Self {
@@ -79,7 +81,7 @@ impl OneCycle {
     /// The highest learning rate divided by the first.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where it is 0, below or not finite.
+    /// [`Error::OutOfRange`] where it is 0, below or not finite.
     pub fn div_factor(self, div_factor: f64) -> Result<Self, Error> {
         check_positive("one-cycle", "div_factor", div_factor)?;
         Ok(Self { div_factor, ..self })
@@ -88,7 +90,7 @@ impl OneCycle {
     /// The first learning rate divided by the last.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where it is 0, below or not finite.
+    /// [`Error::OutOfRange`] where it is 0, below or not finite.
     pub fn final_div_factor(self, final_div_factor: f64) -> Result<Self, Error> {
         check_positive("one-cycle", "final_div_factor", final_div_factor)?;
         Ok(Self { final_div_factor, ..self })
@@ -182,7 +184,7 @@ impl Cyclic {
     /// From `low` to `high` in `up` steps, and back in as many.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `up` is 0, [`Error::OutOfRange`] where a factor is below 0 or not finite.
+    /// [`Error::OutOfRange`] where `up` is 0, or a factor is below 0 or not finite.
     pub fn new(up: u64, low: f64, high: f64) -> Result<Self, Error> {
         check_steps("cyclic", "up", up)?;
         check_factor("cyclic", "low", low)?;
@@ -193,7 +195,7 @@ impl Cyclic {
     /// Back in `steps` steps.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] for 0 steps.
+    /// [`Error::OutOfRange`] for 0 steps.
     pub fn down(self, steps: u64) -> Result<Self, Error> {
         check_steps("cyclic", "down", steps)?;
         Ok(Self { down: steps, ..self })
@@ -202,11 +204,10 @@ impl Cyclic {
     /// What becomes of the height.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] or [`Error::OutOfRange`] where `gamma` is not above 0 or is above 1.
+    /// [`Error::OutOfRange`] where `gamma` is not above 0 or is above 1.
     pub fn mode(self, mode: CyclicMode) -> Result<Self, Error> {
         if let CyclicMode::ExpRange(gamma) = mode {
-            check_positive("cyclic", "gamma", gamma)?;
-            check_unit("cyclic", "gamma", gamma)?;
+            check_number("cyclic", "gamma", gamma, Domain::PositiveUnit)?;
         }
         Ok(Self { mode, ..self })
     }

@@ -44,7 +44,7 @@ impl Constant {
     /// The factor for the first `steps` steps only, and 1 after them.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] for 0 steps.
+    /// [`Error::OutOfRange`] for 0 steps.
     pub fn until(self, steps: u64) -> Result<Self, Error> {
         check_steps("constant", "until", steps)?;
         Ok(Self { until: Some(steps), ..self })
@@ -94,7 +94,7 @@ impl Exponential {
     /// Multiplied by `gamma` at every step.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `gamma` is 0, below or not finite.
+    /// [`Error::OutOfRange`] where `gamma` is 0, below or not finite.
     pub fn new(gamma: f64) -> Result<Self, Error> {
         check_positive("exponential", "gamma", gamma)?;
         Ok(Self { gamma, over: 1 })
@@ -103,7 +103,7 @@ impl Exponential {
     /// Spreads `gamma` evenly over this many steps.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] for 0 steps.
+    /// [`Error::OutOfRange`] for 0 steps.
     pub fn over(self, steps: u64) -> Result<Self, Error> {
         check_steps("exponential", "over", steps)?;
         Ok(Self { over: steps, ..self })
@@ -148,7 +148,7 @@ impl StepDecay {
     /// Multiplied by `gamma` once every `every` steps.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `every` is 0, or `gamma` is 0, below or not finite.
+    /// [`Error::OutOfRange`] where `every` is 0, or `gamma` is 0, below or not finite.
     pub fn new(every: u64, gamma: f64) -> Result<Self, Error> {
         check_steps("step-decay", "every", every)?;
         check_positive("step-decay", "gamma", gamma)?;
@@ -193,7 +193,7 @@ impl<'a> MultiStep<'a> {
     /// Multiplied by `gamma` at each milestone.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `gamma` is 0, below or not finite.
+    /// [`Error::OutOfRange`] where `gamma` is 0, below or not finite.
     pub fn new(milestones: &'a [u64], gamma: f64) -> Result<Self, Error> {
         check_positive("multi-step", "gamma", gamma)?;
         Ok(Self { milestones, gamma })
@@ -239,7 +239,7 @@ impl Linear {
     /// From `start` to `end` in `steps` steps.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where a factor is below 0 or not finite, [`Error::NotPositive`] for 0 steps.
+    /// [`Error::OutOfRange`] where a factor is below 0 or not finite, and for 0 steps.
     pub fn new(start: f64, end: f64, steps: u64) -> Result<Self, Error> {
         check_factor("linear", "start", start)?;
         check_factor("linear", "end", end)?;
@@ -287,7 +287,7 @@ impl Polynomial {
     /// From 1 to 0 in `steps` steps.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `steps` is 0, or `power` is 0, below or not finite.
+    /// [`Error::OutOfRange`] where `steps` is 0, or `power` is 0, below or not finite.
     pub fn new(steps: u64, power: f64) -> Result<Self, Error> {
         check_steps("polynomial", "steps", steps)?;
         check_positive("polynomial", "power", power)?;

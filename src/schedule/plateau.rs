@@ -195,7 +195,8 @@ impl Plateau {
         self.state
     }
 
-    /// Goes on from a saved state. The settings are not part of it.
+    /// Goes on from a saved state. The settings are not part of it: a factor below `min` stays as it is, and counters that
+    /// are beyond `patience` or `cooldown` go on from where they are.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] where `factor` is not from 0 to 1 or `best` is not finite.

@@ -87,7 +87,7 @@ impl WarmupStableDecay {
     /// From 0 to 1, level, and down to 0, in so many steps each.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `decay` is 0.
+    /// [`Error::OutOfRange`] where `decay` is 0.
     pub fn new(warmup: u64, stable: u64, decay: u64, shape: Shape) -> Result<Self, Error> {
         check_steps("warmup-stable-decay", "decay", decay)?;
         Ok(Self { warmup, stable, decay, shape, start: 0.0, min: 0.0 })
@@ -156,7 +156,7 @@ impl InverseSqrt {
     /// Is 0 at step 0, and 1 at step `warmup`.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `warmup` is 0.
+    /// [`Error::OutOfRange`] where `warmup` is 0.
     pub fn new(warmup: u64) -> Result<Self, Error> {
         check_steps("inverse-sqrt", "warmup", warmup)?;
         Ok(Self { warmup, first: 0 })
@@ -165,7 +165,7 @@ impl InverseSqrt {
     /// One step ahead, as the paper counts from 1: `1 / warmup` at step 0.
     ///
     /// # Errors
-    /// [`Error::NotPositive`] where `warmup` is 0.
+    /// [`Error::OutOfRange`] where `warmup` is 0.
     pub fn noam(warmup: u64) -> Result<Self, Error> {
         Ok(Self { first: 1, ..Self::new(warmup)? })
     }

@@ -32,8 +32,7 @@ impl Case {
         let mut model: Vec<_> = (0..tensors).map(|_| tensor()).collect();
         let shared = shared_numbers(&rule, &model[0]);
         model.iter_mut().for_each(|tensor| share_numbers(&rule, &shared, tensor));
-        let case = Self { parts, rule, step: 1 + random.below(12) as u64, model };
-        case.started()
+        Self { parts, rule, step: 1 + random.below(12) as u64, model }.honoured().started()
     }
 
     /// With the state that comes before a first step, if that is what comes next.
@@ -42,6 +41,22 @@ impl Case {
             with_tensors(&mut self.model, |mut tensors| {
                 tensors.iter_mut().for_each(|tensor| tensor.init_state(&self.rule).unwrap());
             });
+        }
+        self
+    }
+
+    /// The same with other tensors.
+    pub fn with_model(&self, model: Vec<Owned>) -> Self {
+        Self { model, ..self.clone() }.honoured()
+    }
+
+    /// Without parts that are refused because no tensor has what they take.
+    pub fn honoured(mut self) -> Self {
+        if self.model.iter().all(|tensor| tensor.rows.is_none()) {
+            (self.parts.centralize, self.parts.max_norm) = (false, None);
+        }
+        if self.model.iter().all(|tensor| tensor.average.is_none()) {
+            self.parts.average = None;
         }
         self
     }

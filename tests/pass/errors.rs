@@ -1,8 +1,8 @@
 //! What a pass refuses, what the refusal says, and that nothing has changed then.
 
 use gradstep::{
-    Adam, Average, Error, GradSums, Lamb, LossScaler, NonFinite, Optimizer, Pass, PassParam, PassTensor,
-    Rule, Sgd, Workers,
+    Adam, Average, Error, GradSums, Lamb, NonFinite, Optimizer, Pass, PassParam, PassTensor, Rule, Sgd,
+    Workers,
 };
 
 use crate::model::{Numbers, Owned, Padded, assert_same, with_tensors};
@@ -155,8 +155,8 @@ fn numbers_outside_their_domain() {
 #[test]
 fn a_loss_scale_has_an_inverse() {
     let refused = |scale| Pass::new().loss_scale(scale).unwrap_err().to_string();
-    assert_eq!(refused(1e300), "pass: 1/loss_scale must be finite and above 0, and is 0");
-    assert_eq!(refused(1e-300), "pass: 1/loss_scale must be finite and above 0, and is inf");
+    assert_eq!(refused(1e300), "pass: 1/loss_scale must be finite and above 0, and 1e-300 is 0 in f32");
+    assert_eq!(refused(1e-300), "pass: loss_scale must be finite and above 0, and 1e-300 is 0 in f32");
 }
 
 #[test]
@@ -167,22 +167,6 @@ fn bounds_leave_room() {
     assert_eq!(refused(0.0, f32::NAN), "there is nothing between the bounds 0 and NaN");
     assert!(Pass::new().bounds(0.5, 0.5).is_ok());
     assert!(Pass::new().bounds(f32::NEG_INFINITY, f32::INFINITY).is_ok());
-}
-
-#[test]
-fn a_loss_scaler_takes_what_is_above_zero() {
-    type Setting = (&'static str, fn(LossScaler, f64) -> Result<LossScaler, Error>);
-    let settings: [Setting; 3] = [
-        ("scale", LossScaler::from_scale),
-        ("growth_factor", LossScaler::growth_factor),
-        ("backoff_factor", LossScaler::backoff_factor),
-    ];
-    for (name, set) in settings {
-        for value in [0.0, -2.0, f64::NAN, f64::INFINITY] {
-            let says = format!("loss_scaler: {name} must be finite and above 0, and is {value}");
-            assert_eq!(set(LossScaler::new(), value).unwrap_err().to_string(), says);
-        }
-    }
 }
 
 /// An optimizer with parameters `a`, of 6 elements, and `b`, of 5; the pass is given what `change` makes of `b`.
@@ -211,7 +195,7 @@ fn an_optimizer_names_the_parameter() {
     let pass = Pass::new();
     assert_eq!(
         optimizer_refusal(&pass, |b| b.state = vec![zeros(5), zeros(5)]),
-        "the optimizer needs 0 state slices () and was given 2"
+        "tensor \"b\": it was given state slices, and the optimizer keeps the state: give it none"
     );
     assert_eq!(
         optimizer_refusal(&pass, |b| *b = Owned::plain(&Sgd::torch(), &[1.0; 4], &[0.5; 4])),

@@ -61,11 +61,34 @@ pub fn round(format: Format, x: f32) -> u16 {
     }
 }
 
-fn widen(format: Format, bits: u16) -> f32 {
+pub fn widen(format: Format, bits: u16) -> f32 {
     match format {
         Format::Bf16 => bf16::from_bits(bits).to_f32(),
         Format::F16 => f16::from_bits(bits).to_f32(),
     }
+}
+
+/// The numbers of a format beside `x`, `x` rounded to nearest among them.
+fn beside(x: f64, format: Option<Format>) -> [f32; 3] {
+    let near = match format {
+        None => return [(x as f32).next_down(), x as f32, (x as f32).next_up()],
+        Some(format) => (format, round(format, x as f32)),
+    };
+    [near.1.wrapping_sub(1), near.1, near.1.wrapping_add(1)].map(|bits| widen(near.0, bits))
+}
+
+/// The number of a format next to `x`, or the one beside it that is nearer to zero.
+pub fn toward_zero(x: f64, format: Option<Format>) -> f32 {
+    let within = beside(x, format).into_iter().filter(|near| f64::from(near.abs()) <= x.abs());
+    within.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(x as f32)
+}
+
+/// The numbers of a format that are the nearest inside of bounds.
+pub fn inward((low, high): (f32, f32), format: Option<Format>) -> (f32, f32) {
+    let lowest = beside(low.into(), format).into_iter().filter(|x| *x >= low).fold(f32::INFINITY, f32::min);
+    let highest =
+        beside(high.into(), format).into_iter().filter(|x| *x <= high).fold(f32::NEG_INFINITY, f32::max);
+    (lowest, highest)
 }
 
 /// All NaN taken for the same one.
@@ -89,7 +112,14 @@ impl Numbers {
     }
 
     pub fn is_single(&self) -> bool {
-        matches!(self, Self::Single(_))
+        self.format().is_none()
+    }
+
+    pub fn format(&self) -> Option<Format> {
+        match self {
+            Self::Single(_) => None,
+            Self::Half(format, _) => Some(*format),
+        }
     }
 
     pub fn values(&self) -> Vec<f32> {
@@ -117,7 +147,7 @@ impl Numbers {
         }
     }
 
-    fn write(&mut self) -> FloatsMut<'_> {
+    pub fn write(&mut self) -> FloatsMut<'_> {
         match self {
             Self::Single(values) => FloatsMut::F32(values),
             Self::Half(format, bits) => FloatsMut::Half(*format, bits),

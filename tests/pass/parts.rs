@@ -27,13 +27,21 @@ pub enum Clip {
     Adaptive(f64, f64),
 }
 
-/// How an average is kept: with a decay, or else as a mean.
+/// How an average is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
-    pub decay: Option<f64>,
+    pub kind: Kind,
     pub from_step: u64,
     pub every: u64,
     pub overwrite_every: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Mean,
+    Exponential(f64),
+    WarmingUp(f64),
+    Power(f64),
 }
 
 impl Parts {
@@ -111,7 +119,13 @@ impl Clip {
 impl Kept {
     fn random(random: &mut Random) -> Self {
         Self {
-            decay: [None, Some(0.0), Some(0.9)][random.below(3)],
+            kind: [
+                Kind::Mean,
+                Kind::Exponential(0.0),
+                Kind::Exponential(0.9),
+                Kind::WarmingUp(0.4),
+                Kind::Power(5.0),
+            ][random.below(5)],
             from_step: random.below(4) as u64,
             every: random.below(4) as u64,
             overwrite_every: random.below(4) as u64,
@@ -119,7 +133,12 @@ impl Kept {
     }
 
     fn build(self) -> Result<Average, Error> {
-        let average = self.decay.map_or(Ok(Average::mean()), Average::exponential)?;
+        let average = match self.kind {
+            Kind::Mean => Average::mean(),
+            Kind::Exponential(decay) => Average::exponential(decay)?,
+            Kind::WarmingUp(decay) => Average::warming_up(decay)?,
+            Kind::Power(exponent) => Average::power(exponent)?,
+        };
         Ok(average.from_step(self.from_step).every(self.every).overwrite_every(self.overwrite_every))
     }
 
@@ -128,7 +147,14 @@ impl Kept {
         if step < self.from_step.max(1) || averaged == 0 {
             return Some(1.0);
         }
-        let weight = self.decay.map_or(1.0 / (averaged as f64 + 1.0), |decay| 1.0 - decay);
+        let before = averaged as f64;
+        let old = match self.kind {
+            Kind::Mean => before / (before + 1.0),
+            Kind::Exponential(decay) => decay,
+            Kind::WarmingUp(decay) => decay.min((1.0 + before) / (10.0 + before)),
+            Kind::Power(exponent) => (1.0 - 1.0 / (before + 1.0)).powf(exponent + 1.0),
+        };
+        let weight = if matches!(self.kind, Kind::Mean) { 1.0 / (before + 1.0) } else { 1.0 - old };
         self.takes_in(step).then_some(weight as f32)
     }
 

@@ -26,7 +26,7 @@ fn any_case(random: &mut Random) -> Case {
         tensor.rows = tensor.rows.or(needs_rows.then_some(1));
         tensor.told = Some(Telemetry::default());
     }
-    case.started()
+    case.honoured().started()
 }
 
 /// Where the shards of a tensor end: at blocks and rows, some perhaps at the same place.

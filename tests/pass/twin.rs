@@ -3,11 +3,11 @@
 //! It shares with the crate the rule's own step, on the scalar backend, and nothing else. Norms over whole tensors are
 //! given to it, so that all the rest can be compared bit for bit.
 
-use gradstep::{AnyRule, Backend, NonFinite, Rule as _, Tensor, Workers, full_slots};
+use gradstep::{AnyRule, Backend, Format, NonFinite, Rule as _, Tensor, Workers, full_slots};
 
 use crate::{
     cases::{share_numbers, shared_numbers},
-    model::{Numbers, Owned, Padded},
+    model::{Numbers, Owned, Padded, inward, toward_zero},
     parts::{Clip, Parts},
 };
 
@@ -167,20 +167,28 @@ fn after(parts: &Parts, rule: &AnyRule, step: u64, tensor: &mut Owned, params: &
         let long = full_slots(rule.slots());
         tensor.state[..long].iter_mut().for_each(flush);
     }
-    // Rounded to the storage's format.
+    // Rounded to the storage's format, in which they stay.
     tensor.params.set_all(params);
     params.copy_from_slice(&tensor.params.values());
-    if let (Some(max), Some(row_len)) = (parts.max_norm, tensor.row_len()) {
-        params.chunks_mut(row_len).for_each(|row| limit_norm(row, max));
+    let (format, row_len) = (tensor.params.format(), tensor.row_len());
+    let held = |params: &mut [f32]| {
+        if let (Some(max), Some(row_len)) = (parts.max_norm, row_len) {
+            params.chunks_mut(row_len).for_each(|row| limit_norm(row, max, format));
+        }
+        keep_within(parts, params, format);
+    };
+    let mut copied = copied_toward_zero(parts, tensor, params);
+    held(params);
+    let overwritten = keep_average(parts, step, tensor, params);
+    if overwritten {
+        keep_within(parts, params, format);
+        tensor.params.set_all(params);
+        params.copy_from_slice(&tensor.params.values());
+        copied = copied_toward_zero(parts, tensor, params);
+        held(params);
     }
-    if let Some((low, high)) = parts.bounds {
-        params.iter_mut().for_each(|p| *p = clamp(*p, low, high));
-    }
-    keep_average(parts, step, tensor, params);
     tensor.params.set_all(params);
-    if let Some(copy) = &mut tensor.copy {
-        copy.set_all(params);
-    }
+    copy_out(parts, tensor, params, &copied);
     if parts.zero_grads {
         zero(&mut tensor.grads);
     }
@@ -191,15 +199,48 @@ fn flush(slice: &mut Padded<f32>) {
     slice.iter_mut().filter(|x| x.abs() < f32::MIN_POSITIVE).for_each(|x| *x = 0.0);
 }
 
-fn limit_norm(row: &mut [f32], max: f64) {
+fn limit_norm(row: &mut [f32], max: f64, format: Option<Format>) {
     let norm = norm(row);
     if norm > max {
-        row.iter_mut().for_each(|p| *p *= (max / norm) as f32);
+        let factor = max / norm * (1.0 - 2.0_f64.powi(-44));
+        row.iter_mut().for_each(|p| *p = toward_zero(f64::from(*p) * factor, format));
     }
 }
 
-fn keep_average(parts: &Parts, step: u64, tensor: &mut Owned, params: &mut [f32]) {
-    let (Some(kept), Some(average)) = (parts.average, &mut tensor.average) else { return };
+fn keep_within(parts: &Parts, params: &mut [f32], format: Option<Format>) {
+    if let Some(bounds) = parts.bounds {
+        let (low, high) = inward(bounds, format);
+        params.iter_mut().for_each(|p| *p = clamp(*p, low, high));
+    }
+}
+
+/// Of each row, whether rounding its copy to nearest might take it above the greatest norm.
+fn copied_toward_zero(parts: &Parts, tensor: &Owned, params: &[f32]) -> Vec<bool> {
+    let (Some(max), Some(row_len)) = (parts.max_norm, tensor.row_len()) else { return Vec::new() };
+    let above = |row| {
+        let grown = norm(row).min(max) * (1.0 + 2.0_f64.powi(-8));
+        grown + (row_len as f64).sqrt() * 2.0_f64.powi(-24) > max.min(65_504.0)
+    };
+    params.chunks(row_len).map(above).collect()
+}
+
+fn copy_out(parts: &Parts, tensor: &mut Owned, params: &[f32], toward_zero: &[bool]) {
+    let row_len = tensor.row_len().unwrap_or(tensor.len()).max(1);
+    let Some(copy) = &mut tensor.copy else { return };
+    let format = copy.format();
+    let mut copied = params.to_vec();
+    if format.is_some() {
+        keep_within(parts, &mut copied, format);
+    }
+    for (row, _) in copied.chunks_mut(row_len).zip(toward_zero).filter(|(_, toward_zero)| **toward_zero) {
+        row.iter_mut().for_each(|p| *p = self::toward_zero((*p).into(), format));
+    }
+    copy.set_all(&copied);
+}
+
+/// Whether the average took the parameters' place.
+fn keep_average(parts: &Parts, step: u64, tensor: &mut Owned, params: &mut [f32]) -> bool {
+    let (Some(kept), Some(average)) = (parts.average, &mut tensor.average) else { return false };
     let weight = kept.weight(step, tensor.averaged);
     tensor.averaged += u64::from(kept.takes_in(step));
     match weight {
@@ -210,6 +251,7 @@ fn keep_average(parts: &Parts, step: u64, tensor: &mut Owned, params: &mut [f32]
     if kept.overwrites(step) {
         params.copy_from_slice(average);
     }
+    kept.overwrites(step)
 }
 
 fn zero(grads: &mut Numbers) {
