@@ -59,14 +59,17 @@ impl Format {
 
     /// The largest number of this format that is not above `x`, infinities included.
     fn at_most(self, x: f32) -> f32 {
-        let (from_f32, to_f32): (fn(f32) -> u16, fn(u16) -> f32) = match self {
-            Self::Bf16 => (bf16_from_f32, bf16_to_f32),
-            Self::F16 => (f16_from_f32, f16_to_f32),
+        let value = |bits| match self {
+            Self::Bf16 => bf16_to_f32(bits),
+            Self::F16 => f16_to_f32(bits),
         };
-        let near = from_f32(x);
+        let near = match self {
+            Self::Bf16 => bf16_from_f32(x),
+            Self::F16 => f16_from_f32(x),
+        };
         // By one downwards: the magnitude of a positive number becomes less, and that of a negative one greater.
         let below = if x.is_sign_positive() { near.wrapping_sub(1) } else { near.wrapping_add(1) };
-        to_f32(if to_f32(near) > x { below } else { near })
+        value(if value(near) > x { below } else { near })
     }
 }
 

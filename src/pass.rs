@@ -159,7 +159,8 @@ impl Pass {
         Ok(Self { loss_scale, ..self })
     }
 
-    /// Looks for NaN and infinities in the gradients, after unscaling, before anything is changed.
+    /// Looks for NaN and infinities in the gradients, after unscaling, before anything is changed. A finite gradient that
+    /// becomes infinite when the mean of its row is taken off counts as well.
     #[must_use]
     pub fn check(self, policy: NonFinite) -> Self {
         Self { check: Some(policy), ..self }

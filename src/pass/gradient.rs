@@ -190,20 +190,36 @@ impl Preparation {
             }
         }
         let [squares] = blocks.finish();
-        let hidden = self.clip_value < f32::INFINITY;
-        let suspicious = hidden || !squares.total().is_finite();
-        let non_finite = if suspicious { self.count_non_finite(view, scratch) } else { 0 };
+        let overflows = !squares.total().is_finite();
+        let suspicious = self.clip_value < f32::INFINITY || overflows;
+        let mut non_finite = if suspicious { self.count_non_finite(view, scratch) } else { 0 };
+        if overflows && non_finite == 0 {
+            non_finite = self.count_centered_overflows(view, scratch);
+        }
         GradSums { squares, non_finite }
     }
 
     /// Before a mean spreads them, and clipping by value hides them.
     fn count_non_finite(&self, view: &View<'_>, scratch: &mut Scratch) -> u64 {
-        let count = |tile| {
-            let grads = self.gather(view, tile, &mut scratch.grads);
-            grads.iter().filter(|g| !g.is_finite()).count() as u64
-        };
+        let count = |tile| non_finite(self.gather(view, tile, &mut scratch.grads));
         tiles(&(0..view.params.len())).map(count).sum()
     }
+
+    /// Of finite gradients that are too far from the mean of their row.
+    fn count_centered_overflows(&self, view: &View<'_>, scratch: &mut Scratch) -> u64 {
+        let (mut count, mut at) = (0, 0);
+        while at < view.params.len() {
+            let unit = self.unit(view, at, scratch);
+            at = unit.range.end;
+            let of_tile = |tile| non_finite(self.prepare(view, tile, &unit, &mut scratch.grads));
+            count += tiles(&unit.range).map(of_tile).sum::<u64>();
+        }
+        count
+    }
+}
+
+fn non_finite(grads: &[f32]) -> u64 {
+    grads.iter().filter(|g| !g.is_finite()).count() as u64
 }
 
 /// The norm of the parameters in a range.

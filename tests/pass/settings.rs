@@ -427,3 +427,22 @@ fn zeroed_halves_are_positive() {
     assert!(Workers::serial().step_pass(&pass, &sgd(), 1, &mut list).unwrap().refused);
     assert_eq!(grads[0].to_bits(), 0);
 }
+
+/// Finite gradients on both sides of zero, so far from the mean of their row that the difference overflows.
+#[test]
+fn gradients_that_overflow_when_they_are_centered_are_refused() {
+    let grads = [3e38_f32, -3e38, -3e38, -3e38, 1.0, 2.0, 3.0, 4.0];
+    for (pass, refused, count) in [
+        (Pass::new().centralize().check(NonFinite::Refuse), true, 1),
+        (Pass::new().centralize().check(NonFinite::Refuse).clip_global_norm(1.0).unwrap(), true, 1),
+        // Clipped by value it is finite again.
+        (Pass::new().centralize().check(NonFinite::Refuse).clip_value(1.0).unwrap(), false, 0),
+        (Pass::new().check(NonFinite::Refuse), false, 0),
+    ] {
+        let mut params = [0.0_f32; 8];
+        let mut list = [PassTensor::new(&mut params[..], &grads[..], []).unwrap().rows(2)];
+        let report = Workers::serial().step_pass(&pass, &sgd(), 1, &mut list).unwrap();
+        assert_eq!((report.refused, report.non_finite), (refused, count));
+        assert!(params.iter().all(|p| p.is_finite()));
+    }
+}
