@@ -89,8 +89,8 @@ fn run(rule: &AnyRule) -> Vec<f32> {
 #[test]
 fn weight_decay_of_any_size_moves_a_parameter() {
     for preset in AnyRule::NAMES.iter().flat_map(|name| presets(name)) {
-        // Signs, and a single gradient divided by its norm, do not see what is added to a gradient of the same sign.
-        if ["signsgd", "signum", "rprop", "ngd", "lars"].contains(&preset.rule.name()) {
+        // Signs, and a single number divided by its size, do not see what is added to a number of the same sign.
+        if ["signsgd", "signum", "rprop", "ngd", "lars", "lamb"].contains(&preset.rule.name()) {
             continue;
         }
         let (mut none, mut some) = (preset.rule, preset.rule);

@@ -35,7 +35,10 @@ impl Element {
             l1_form: o.word("l1_form"),
             cautious: o.flag("cautious"),
             cautious_decay: o.flag("cautious_decay"),
-            reads_parameter: matches!(rule.name(), "asgd" | "ftrl" | "madgrad"),
+            reads_parameter: matches!(
+                rule.name(),
+                "asgd" | "ftrl" | "madgrad" | "schedulefree_sgd" | "schedulefree_adamw"
+            ),
             options: o,
             largest: p.abs(),
             largest_change: 0.0,
