@@ -15,6 +15,9 @@ pub(crate) use wide::Wide;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) use x86::X86;
 
+/// 2^62.
+const SQUARABLE: f32 = f32::from_bits((127 + 62) << 23);
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -70,6 +73,24 @@ pub trait Lane:
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         Self::select(other.lt(self), other, self)
+    }
+
+    /// The nearest number from `-max` to `max`; a NaN stays.
+    #[inline(always)]
+    fn within(self, max: f32) -> Self {
+        self.max(self.splat(-max)).min(self.splat(max))
+    }
+
+    /// A gradient whose square is finite, as is the square of a difference of two such gradients: brought within 2^62 of
+    /// zero. A NaN stays; an infinity counts as 2^62, and a caller who wants it refused asks a pass to check.
+    ///
+    /// A rule that squares its gradient uses this one for everything that it makes of the gradient. So a step along an
+    /// average of gradients, divided by the root of an average of squares, is as long as exact arithmetic would have it,
+    /// however large the gradient was. Without it the average of squares would be infinite after one gradient above 1.8e19,
+    /// and NaN a step later.
+    #[inline(always)]
+    fn squarable(self) -> Self {
+        self.within(SQUARABLE)
     }
 
     /// A moving average: `self` moved towards `x` by the part `weight` of the way, `(self - self*weight) + x*weight`.

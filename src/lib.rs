@@ -50,6 +50,7 @@ mod cell;
 mod convert;
 mod error;
 mod exact;
+mod factor;
 mod format;
 mod host;
 mod join;

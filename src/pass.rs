@@ -13,10 +13,10 @@ use core::num::NonZeroU64;
 
 use crate::{
     Error,
+    factor::Factor,
     math::powf,
     options::{Domain, check_number},
 };
-use gradient::Factor;
 
 pub use {
     floats::{Floats, FloatsMut, Grads},

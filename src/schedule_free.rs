@@ -34,6 +34,9 @@ impl Weights {
     }
 }
 
+/// No update is larger: 2^100. Whole updates add up in `z`, which must not overflow.
+const LARGEST: f32 = f32::from_bits((127 + 100) << 23);
+
 /// How parameters move: towards `z`, and along the update.
 #[derive(Clone, Copy)]
 pub(crate) struct Path {
@@ -46,6 +49,7 @@ impl Path {
     /// The change of the parameter, and the new `z`.
     #[inline(always)]
     pub(crate) fn follow<L: Lane>(self, p: L, update: L, z: L) -> (L, L) {
+        let update = update.within(LARGEST);
         ((p - z) * self.newest + update * self.direct, z - update * self.lr)
     }
 }

@@ -39,6 +39,10 @@ impl Velocity {
     }
 }
 
+/// Where a velocity stays that finite gradients would lead out of `f32`: 2^120. There is room above it for thousands of
+/// steps of a parameter along it. An infinite gradient shows all the same, since `direct` times infinity is none or NaN.
+const FASTEST: f32 = f32::from_bits((127 + 120) << 23);
+
 impl Coefficients {
     /// The same for gradients that are too small by `scale`.
     pub(crate) fn scaled(self, scale: f64) -> Self {
@@ -49,7 +53,7 @@ impl Coefficients {
     /// The parameter's change and the new velocity.
     #[inline(always)]
     pub(crate) fn follow<L: Lane>(self, g: L, v: L) -> (L, L) {
-        let v = v * self.mu + g * self.gain;
+        let v = (v * self.mu + g * self.gain).within(FASTEST);
         (v * self.along + g * self.direct, v)
     }
 }

@@ -78,6 +78,19 @@ impl Lane for WideLane {
         self.0.simd_le(other.0)
     }
 
+    // One instruction, as on AVX2. Those of other processors treat NaN and zeros in other ways.
+    #[cfg(target_feature = "sse2")]
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(other.0.fast_max(self.0))
+    }
+
+    #[cfg(target_feature = "sse2")]
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        Self(other.0.fast_min(self.0))
+    }
+
     #[inline(always)]
     fn select(mask: Vector, yes: Self, no: Self) -> Self {
         Self(mask.select(yes.0, no.0))

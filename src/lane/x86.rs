@@ -82,6 +82,17 @@ impl<S: Simd> Lane for X86Lane<S> {
         self.simd.less_than_or_equal_f32s(self.value, other.value)
     }
 
+    // One instruction, which returns its second operand where the first is not larger, or not smaller: equal, or either NaN.
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.with(self.simd.max_f32s(other.value, self.value))
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.with(self.simd.min_f32s(other.value, self.value))
+    }
+
     #[inline(always)]
     fn select(mask: S::m32s, yes: Self, no: Self) -> Self {
         yes.with(yes.simd.select_f32s(mask, yes.value, no.value))

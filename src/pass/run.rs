@@ -2,7 +2,7 @@
 
 use super::{
     Clip, Floats, GradSums, Grads, NonFinite, Pass, PassTensor, ZeroGrads,
-    gradient::{Factor, Preparation},
+    gradient::Preparation,
     tensor::{Plan, View},
     tile::{Scratch, Work},
 };
@@ -11,6 +11,7 @@ use crate::share::{Part, share};
 use crate::{
     Error, Join, Prepare, Role, Rule, Slot, Workers,
     error::Name,
+    factor::Factor,
     run::{OneRule, Program, Run, Sweep, Tagged, check_rule},
     slot::{full_slots, has_only_full},
     tensor::{Layout, Tag, read_scalars, write_scalars},

@@ -133,6 +133,7 @@ struct Belief {
 impl Kernel<2> for Belief {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, s]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let m = m.lerp(g, self.rest1);
         let surprise = g - m;
         let s = s.lerp(surprise * surprise, self.rest2) + self.eps_root;

@@ -148,6 +148,7 @@ struct Plain {
 impl Kernel<2> for Plain {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         (Change::By(self.rate.of(v) * m), [m, v])
     }
@@ -162,6 +163,7 @@ struct Largest {
 impl Kernel<3> for Largest {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v, max]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         let max = max.max(v);
         (Change::By(self.rate.of(max) * m), [m, v, max])

@@ -86,6 +86,7 @@ struct Ratio {
 impl Kernel<2> for Ratio {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [square_avg, acc_delta]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let square_avg = square_avg.lerp(g * g, self.rest);
         let delta = ((acc_delta + self.eps) / (square_avg + self.eps)).sqrt() * g;
         let acc_delta = acc_delta.lerp(delta * delta, self.rest);

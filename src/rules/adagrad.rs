@@ -122,7 +122,8 @@ struct Accumulate {
 impl Kernel<1> for Accumulate {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [sum]: [L; 1]) -> (Change<L>, [L; 1]) {
-        let sum = sum + g * g;
+        let g = g.squarable();
+        let sum = (sum + g * g).min(g.splat(f32::MAX));
         let change = g * self.lr / ((sum + self.eps_root).sqrt() + self.eps);
         let rests = sum.le(g.splat(self.rest_up_to));
         (Change::By(L::select(rests, g.splat(0.0), change)), [sum])

@@ -205,6 +205,7 @@ struct Plain {
 impl Kernel<2> for Plain {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         (Change::By(self.divide.change(m, v)), [m, v])
     }
@@ -222,6 +223,7 @@ struct Largest {
 impl Kernel<3> for Largest {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v, max]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         let max = max.max(v * self.correct);
         (Change::By(self.divide.change(m, max)), [m, v, max])

@@ -127,6 +127,7 @@ struct Differences {
 impl Kernel<4> for Differences {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v, n, prev]: [L; 4]) -> (Change<L>, [L; 4]) {
+        let g = g.squarable();
         let d = if self.first { g.splat(0.0) } else { g - prev };
         let m = m.lerp(g, self.rest1);
         let v = v.lerp(d, self.rest2);

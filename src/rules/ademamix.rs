@@ -142,6 +142,7 @@ struct Mixed {
 impl Kernel<3> for Mixed {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, s, v]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         let s = s.lerp(g, self.slow_rest);
         (Change::By((m * self.fast + s * self.slow) / self.root.of(v)), [m, s, v])

@@ -110,6 +110,7 @@ struct First;
 impl Kernel<2> for First {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, _]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         (Change::By(g.splat(0.0)), [m, g * g])
     }
 }
@@ -127,6 +128,7 @@ struct Divided {
 impl Kernel<2> for Divided {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let n = g / v.sqrt().max(v.splat(self.eps));
         let n = n.max(n.splat(-self.bound)).min(n.splat(self.bound));
         let m = m.lerp(n, self.rest1);

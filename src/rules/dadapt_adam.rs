@@ -163,6 +163,7 @@ struct Measured {
 impl Kernel<4> for Measured {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [m, v, s, _]: [L; 4]) -> (Change<L>, [L; 4]) {
+        let g = g.squarable();
         let progress = g * s / (v.sqrt() + self.eps);
         let pull = g * self.rate;
         let state = [m.lerp(pull, self.rest1), v.lerp(g * g, self.rest2), s.lerp(pull, self.rest3), progress];

@@ -1,5 +1,6 @@
 use crate::{
     Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum,
+    factor::Factor,
     math::sqrt,
     options::{choices, rule_methods, rule_options},
     prepare::Common,
@@ -143,7 +144,7 @@ impl Rule for DoG {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        visitor.visit(Along { rate: self.rate(scalars) as f32 })
+        visitor.visit(Along { rate: Factor::of(self.rate(scalars)) })
     }
 }
 
@@ -162,12 +163,12 @@ impl Kernel<3> for Distance {
 
 #[derive(Clone, Copy)]
 pub(super) struct Along {
-    pub(super) rate: f32,
+    pub(super) rate: Factor,
 }
 
 impl Kernel<1> for Along {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [x0]: [L; 1]) -> (Change<L>, [L; 1]) {
-        (Change::By(g * self.rate), [x0])
+        (Change::By(self.rate.times(g)), [x0])
     }
 }

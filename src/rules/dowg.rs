@@ -1,6 +1,7 @@
 use super::dog::{Along, Distance};
 use crate::{
     Initial, KernelVisitor, Role, Rule, Scope, Slot, Sum,
+    factor::Factor,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -111,7 +112,7 @@ impl Rule for DoWG {
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Along {
-            rate: (self.lr * scalar(scalars, 0) / (sqrt(scalar(scalars, 1)) + self.eps)) as f32,
+            rate: Factor::of(self.lr * scalar(scalars, 0) / (sqrt(scalar(scalars, 1)) + self.eps)),
         })
     }
 }

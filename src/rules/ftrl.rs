@@ -108,8 +108,9 @@ struct Leader {
 impl Kernel<2> for Leader {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [n, z]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let (square, zero) = (g * g, g.splat(0.0));
-        let sum = n + square;
+        let sum = (n + square).min(zero.splat(f32::MAX));
         let root = sum.sqrt();
         // The difference of the roots, without the cancellation.
         let growth = L::select(zero.lt(sum), square / (root + n.sqrt()), zero);

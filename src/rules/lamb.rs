@@ -1,5 +1,6 @@
 use crate::{
     AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
+    factor::Factor,
     moments::{Moments, Root, correction},
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -117,7 +118,7 @@ impl Rule for Lamb {
 
     fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         let ratio = scalar(scalars, 0);
-        visitor.visit(Scaled { update: self.update(step), rate: (self.lr * ratio) as f32 })
+        visitor.visit(Scaled { update: self.update(step), rate: Factor::of(self.lr * ratio) })
     }
 }
 
@@ -145,6 +146,7 @@ struct Measured {
 impl Kernel<4> for Measured {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [m, v, ..]: [L; 4]) -> (Change<L>, [L; 4]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         (Change::To(p), [m, v, p, self.update.of(p, m, v)])
     }
@@ -154,12 +156,12 @@ impl Kernel<4> for Measured {
 #[derive(Clone, Copy)]
 struct Scaled {
     update: Update,
-    rate: f32,
+    rate: Factor,
 }
 
 impl Kernel<2> for Scaled {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, _: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
-        (Change::By(self.update.of(p, m, v) * self.rate), [m, v])
+        (Change::By(self.rate.times(self.update.of(p, m, v))), [m, v])
     }
 }

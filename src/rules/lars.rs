@@ -1,5 +1,6 @@
 use crate::{
     Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum, Velocity,
+    factor::Factor,
     options::{rule_methods, rule_options},
     prepare::Common,
     slot::MOMENTUM_BUFFER,
@@ -93,12 +94,12 @@ impl Rule for Lars {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        let ratio = scalar(scalars, 0);
-        visitor.visit(Heavy(Velocity::LrInsideNegative.coefficients(
-            self.lr * ratio,
-            self.momentum,
-            self.nesterov,
-        )))
+        let rate = Factor::of(self.lr * scalar(scalars, 0));
+        let velocity = Velocity::LrInsideNegative;
+        visitor.visit(Heavy {
+            shift: rate.shift,
+            coefficients: velocity.coefficients(rate.rest.into(), self.momentum, self.nesterov),
+        })
     }
 }
 
@@ -114,12 +115,16 @@ impl Kernel<3> for Both {
 }
 
 #[derive(Clone, Copy)]
-struct Heavy(Coefficients);
+struct Heavy {
+    /// A part of the learning rate, where one `f32` cannot hold it.
+    shift: f32,
+    coefficients: Coefficients,
+}
 
 impl Kernel<1> for Heavy {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [v]: [L; 1]) -> (Change<L>, [L; 1]) {
-        let (change, v) = self.0.follow(g, v);
+        let (change, v) = self.coefficients.follow(g * self.shift, v);
         (Change::By(change), [v])
     }
 }

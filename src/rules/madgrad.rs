@@ -106,8 +106,9 @@ struct Dual {
 impl Kernel<3> for Dual {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [v, s, x0]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let g = g.squarable();
         let pull = g * self.lambda;
-        let (v, s) = (v + pull * g, s + pull);
+        let (v, s) = ((v + pull * g).min(g.splat(f32::MAX)), s + pull);
         let z = x0 - s / (v.cbrt() + self.eps);
         (Change::By((p - z) * self.rest), [v, s, x0])
     }

@@ -153,6 +153,7 @@ struct LooksAhead {
 impl Kernel<2> for LooksAhead {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         (Change::By(self.ahead.of(m, g) / self.root.of(v)), [m, v])
     }

@@ -1,5 +1,6 @@
 use crate::{
     Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
+    factor::Factor,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -75,18 +76,18 @@ impl Rule for Ngd {
     }
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        visitor.visit(Along { rate: (self.lr / (scalar(scalars, 0) + self.eps)) as f32 })
+        visitor.visit(Along { rate: Factor::of(self.lr / (scalar(scalars, 0) + self.eps)) })
     }
 }
 
 #[derive(Clone, Copy)]
 struct Along {
-    rate: f32,
+    rate: Factor,
 }
 
 impl Kernel<0> for Along {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
-        (Change::By(g * self.rate), [])
+        (Change::By(self.rate.times(g)), [])
     }
 }

@@ -1,5 +1,6 @@
 use crate::{
     Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
+    factor::Factor,
     math::sqrt,
     options::{rule_methods, rule_options},
     prepare::Common,
@@ -101,7 +102,7 @@ impl Rule for NovoGrad {
         visitor.visit(Divided {
             lr: self.lr as f32,
             rest: (1.0 - self.beta1) as f32,
-            inverse: (1.0 / (sqrt(mean + self.eps_root) + self.eps)) as f32,
+            inverse: Factor::of(1.0 / (sqrt(mean + self.eps_root) + self.eps)),
             decay: self.common.update_decay() as f32,
         })
     }
@@ -111,14 +112,14 @@ impl Rule for NovoGrad {
 struct Divided {
     lr: f32,
     rest: f32,
-    inverse: f32,
+    inverse: Factor,
     decay: f32,
 }
 
 impl Kernel<1> for Divided {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [m]: [L; 1]) -> (Change<L>, [L; 1]) {
-        let m = (m - m * self.rest) + (g * self.inverse + p * self.decay);
+        let m = (m - m * self.rest) + (self.inverse.times(g) + p * self.decay);
         (Change::By(m * self.lr), [m])
     }
 }

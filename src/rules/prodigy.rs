@@ -1,5 +1,6 @@
 use crate::{
     Change, Decay, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
+    factor::Factor,
     math::sqrt,
     moments::step_size,
     options::{rule_methods, rule_options},
@@ -168,7 +169,7 @@ impl Rule for Prodigy {
 
     fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Stepped {
-            rate: scalar(scalars, 2) as f32,
+            rate: Factor::of(scalar(scalars, 2)),
             eps: (scalar(scalars, 0) * self.eps) as f32,
             decay: (scalar(scalars, 2) * self.common.update_decay()) as f32,
         })
@@ -188,7 +189,8 @@ struct Measured {
 impl Kernel<5> for Measured {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [m, v, s, x0, _]: [L; 5]) -> (Change<L>, [L; 5]) {
-        let scaled = g * self.d;
+        let g = g.squarable();
+        let scaled = (g * self.d).squarable();
         let (m, v) = (m.lerp(scaled, self.rest1), v.lerp(scaled * scaled, self.rest2));
         let s = (s - s * self.rest3) + g * self.weight;
         (Change::To(p), [m, v, s, x0, g * (x0 - p)])
@@ -197,7 +199,7 @@ impl Kernel<5> for Measured {
 
 #[derive(Clone, Copy)]
 struct Stepped {
-    rate: f32,
+    rate: Factor,
     eps: f32,
     decay: f32,
 }
@@ -205,6 +207,6 @@ struct Stepped {
 impl Kernel<4> for Stepped {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, _: L, [m, v, s, x0]: [L; 4]) -> (Change<L>, [L; 4]) {
-        (Change::By(m * self.rate / (v.sqrt() + self.eps) + p * self.decay), [m, v, s, x0])
+        (Change::By(self.rate.times(m) / (v.sqrt() + self.eps) + p * self.decay), [m, v, s, x0])
     }
 }

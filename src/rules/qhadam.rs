@@ -93,6 +93,7 @@ struct Between {
 impl Kernel<2> for Between {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         let square = g * g * self.newest + v * self.mean;
         (Change::By((g * self.direct + m * self.along) / (square.sqrt() + self.eps)), [m, v])

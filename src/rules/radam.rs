@@ -134,6 +134,7 @@ struct Unrectified {
 impl Kernel<2> for Unrectified {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         (Change::By(self.numerator.of(m, g)), [m, v])
     }
@@ -149,6 +150,7 @@ struct Rectified {
 impl Kernel<2> for Rectified {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let (m, v) = self.moments.update(g, m, v);
         (Change::By(self.numerator.of(m, g) / self.root.of(v)), [m, v])
     }

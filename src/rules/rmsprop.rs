@@ -222,6 +222,7 @@ struct Plain {
 impl Kernel<1> for Plain {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [square_avg]: [L; 1]) -> (Change<L>, [L; 1]) {
+        let g = g.squarable();
         let square_avg = square_avg.lerp(g * g, self.normalize.rest);
         (Change::By(self.normalize.divide(g * self.lr, square_avg)), [square_avg])
     }
@@ -236,6 +237,7 @@ struct Centered {
 impl Kernel<2> for Centered {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [square_avg, grad_avg]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let square_avg = square_avg.lerp(g * g, self.normalize.rest);
         let grad_avg = grad_avg.lerp(g, self.normalize.rest);
         let change = self.normalize.divide_centered(g * self.lr, square_avg, grad_avg);
@@ -252,6 +254,7 @@ struct Heavy {
 impl Kernel<2> for Heavy {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [square_avg, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let square_avg = square_avg.lerp(g * g, self.normalize.rest);
         let (change, v) = self.velocity.follow(self.normalize.divide(g, square_avg), v);
         (Change::By(change), [square_avg, v])
@@ -267,6 +270,7 @@ struct HeavyCentered {
 impl Kernel<3> for HeavyCentered {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [square_avg, v, grad_avg]: [L; 3]) -> (Change<L>, [L; 3]) {
+        let g = g.squarable();
         let square_avg = square_avg.lerp(g * g, self.normalize.rest);
         let grad_avg = grad_avg.lerp(g, self.normalize.rest);
         let u = self.normalize.divide_centered(g, square_avg, grad_avg);

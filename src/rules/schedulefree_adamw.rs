@@ -167,6 +167,7 @@ struct Divided {
 impl Kernel<2> for Divided {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [z, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let v = v.lerp(g * g, self.rest2);
         let u = g * self.scale / self.root.of(v) + p * self.decay;
         let (change, z) = self.path.follow(p, u, z);

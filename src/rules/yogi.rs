@@ -107,6 +107,7 @@ struct Bounded {
 impl Kernel<2> for Bounded {
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
+        let g = g.squarable();
         let m = m.lerp(g, self.rest1);
         let square = g * g;
         let v = v - (v - square).sign() * (square * self.rest2);
