@@ -584,7 +584,8 @@ proptest! {
         }
         if peak < end && !(three_phase && back >= end) {
             prop_assert_eq!(schedule.factor(n - 1), (low / final_div).min(f64::MAX));
-        } else if pct_start == 1.0 && n > 1 {
+        } else if pct_start == 1.0 && n < 1 << 53 {
+            // From there on an `f64` does not tell the last step from the one before.
             prop_assert!(three_phase || schedule.factor(n - 1) == 1.0);
         }
         prop_assert_eq!(schedule.factor(u64::MAX), schedule.factor(n - 1), "it stays");
