@@ -40,7 +40,7 @@ pub trait Rule: Copy + Send + Sync {
     /// in any order.
     ///
     /// # Errors
-    /// [`Error::Conflict`]. A rule has no contradictions unless it says so.
+    /// [`Error::Conflict`]. A rule has no contradictions unless it says so; one that wraps another passes this on.
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gradstep::{KernelVisitor, Measuring, Prepare, Rule, Run, Scope, Slot, Sum};
+use gradstep::{Error, KernelVisitor, Measuring, Prepare, Rule, Run, Scope, Slot, Sum};
 
 /// The rule within, with a clock around each step, and around the pass before it that some rules have.
 #[derive(Clone, Copy)]
@@ -33,6 +33,10 @@ impl<R: Rule> Rule for Timed<'_, R> {
 
     fn initial(&self, slot: usize) -> f32 {
         self.rule.initial(slot)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.rule.check()
     }
 
     fn prepare(&self) -> Prepare {

@@ -30,10 +30,12 @@ impl<'a> Arbitrary<'a> for Case {
                 Kind::Flag => Value::Flag(bool::arbitrary(u)?),
                 Kind::Choice(words) => Value::Choice(u.choose(words)?),
             };
-            // What is out of range or contradicts another option must be refused and change nothing.
+            // What is out of range must be refused and change nothing; what contradicts another option is taken back.
             let before = rule;
             if rule.set(option.name, value).is_err() {
                 assert_eq!(rule, before);
+            } else if rule.check().is_err() {
+                rule = before;
             }
         }
         let len = u.int_in_range(0..=80)?;
