@@ -60,7 +60,7 @@ const LINE: usize = size_of::<Line>() / size_of::<f32>();
 pub struct Optimizer<R = AnyRule> {
     owner: Owner,
     groups: Vec<R>,
-    /// What the parameters of each group share.
+    /// What the parameters of each group share, as it is found before a step.
     shared: Vec<Shared>,
     entries: Vec<Entry>,
     by_name: BTreeMap<String, ParamId>,
@@ -302,6 +302,7 @@ impl<R: Rule> Optimizer<R> {
     pub fn step<J: Join>(&mut self, workers: &Workers<J>, params: &mut [Param<'_>]) -> Result<Report, Error> {
         params.sort_unstable_by_key(|param| param.id);
         self.check(params)?;
+        self.find_shared();
         let mut tensors = recycle(core::mem::take(&mut self.tensors));
         collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
         // The groups one after the other, so that each needs one kernel.
@@ -407,7 +408,6 @@ impl<R: Rule> Optimizer<R> {
             }
         }
         entry.step = saved.step;
-        self.learn_shared(id.place);
         Ok(())
     }
 }

@@ -150,9 +150,11 @@ fn newest_scalars<T: Whole>(slots: &[Slot], shared: Shared, tensors: &[T]) -> [f
 }
 
 impl Shared {
-    /// The one after more steps, or else the larger one.
+    /// The one after more steps, or else the larger one. A NaN is above all numbers: its sign depends on the machine.
     pub(crate) fn newer(self, other: Self) -> Self {
-        let in_turn = self.scalars.iter().zip(&other.scalars).map(|(mine, others)| mine.total_cmp(others));
+        let key = |x: f64| if x.is_nan() { f64::NAN } else { x };
+        let pairs = self.scalars.iter().zip(&other.scalars);
+        let in_turn = pairs.map(|(mine, others)| key(*mine).total_cmp(&key(*others)));
         match in_turn.fold(self.steps.cmp(&other.steps), Ordering::then) {
             Ordering::Less => other,
             Ordering::Equal | Ordering::Greater => self,

@@ -1,78 +1,173 @@
-//! Bytes become a rule, its options, lengths and values; every backend, whole and in two parts, must then agree with
-//! the scalar one bit for bit.
+//! Bytes become a rule, its options, and a list of tensors, some of which count their own steps; every backend must then agree
+//! with the scalar one bit for bit, in the order of the list and in the reverse order, each tensor alone, and in two parts.
+//! A first step from other state than the rule starts from must be refused, and change nothing.
 
 #![no_main]
 
-use arbitrary::{Arbitrary, Unstructured};
-use gradstep::{AnyRule, Backend, Kind, Rule, Value};
+use arbitrary::{Arbitrary, Result, Unstructured};
+use gradstep::{AnyRule, Backend, Error, Rule, Scope, Tensor, Workers, init_state};
+use gradstep_fuzz::{any_rule, any_state, bits, is_elementwise, slices, step, steps_taken, values};
 use libfuzzer_sys::fuzz_target;
 
-/// A step's input. The bits of the floats are the fuzzer's: NaN, subnormals, all of them.
 #[derive(Clone, Debug)]
 struct Case {
     rule: AnyRule,
     step: u64,
-    cut: usize,
+    model: Vec<Owned>,
+}
+
+#[derive(Clone, Debug)]
+struct Owned {
     params: Vec<f32>,
     grads: Vec<f32>,
     state: Vec<Vec<f32>>,
+    /// How many steps it has taken, if it counts them itself.
+    counter: Option<u64>,
+    /// Where it is cut in two.
+    cut: usize,
 }
 
 impl<'a> Arbitrary<'a> for Case {
-    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        // A rule that looks at whole tensors does not take them in two parts.
-        let rules = AnyRule::NAMES.iter().flat_map(|name| AnyRule::named(name));
-        let rules: Vec<AnyRule> = rules.filter(|rule| full_slots(rule.slots()) == rule.slots().len()).collect();
-        let mut rule = *u.choose(&rules)?;
-        for option in rule.options() {
-            let value = match option.kind {
-                Kind::Number(_) => Value::Number(f64::arbitrary(u)?),
-                Kind::Flag => Value::Flag(bool::arbitrary(u)?),
-                Kind::Choice(words) => Value::Choice(u.choose(words)?),
-            };
-            // What is out of range must be refused and change nothing; what contradicts another option is taken back.
-            let before = rule;
-            if rule.set(option.name, value).is_err() {
-                assert_eq!(rule, before);
-            } else if rule.check().is_err() {
-                rule = before;
-            }
-        }
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let (rule, step) = (any_rule(u)?, step(u)?);
+        let tensors = u.int_in_range(1..=3)?;
+        let model = (0..tensors).map(|_| Owned::any(u, &rule, step)).collect::<Result<_>>()?;
+        Ok(Self { rule, step, model })
+    }
+}
+
+impl Owned {
+    fn any(u: &mut Unstructured<'_>, rule: &AnyRule, step: u64) -> Result<Self> {
         let len = u.int_in_range(0..=80)?;
-        let mut slice =
-            || (0..len).map(|_| Ok(f32::from_bits(u32::arbitrary(u)?))).collect::<Result<Vec<_>, _>>();
-        let (params, grads) = (slice()?, slice()?);
-        let state = rule.state().iter().map(|_| slice()).collect::<Result<_, _>>()?;
-        Ok(Self {
-            rule,
-            step: u.int_in_range(1..=1 << 40)?,
+        let mut owned = Self {
+            params: values(u, len)?,
+            grads: values(u, len)?,
+            state: any_state(u, rule, len)?,
+            counter: if u.arbitrary()? { Some(steps_taken(u)?) } else { None },
             cut: u.int_in_range(0..=len)?,
-            params,
-            grads,
-            state,
-        })
+        };
+        if owned.next_step(step) == 1 && !u.ratio(1, 8)? {
+            owned.start(rule);
+        }
+        Ok(owned)
+    }
+
+    /// The number of its step where that of the call is `step`.
+    fn next_step(&self, step: u64) -> u64 {
+        self.counter.map_or(step, |steps| steps.saturating_add(1))
+    }
+
+    fn start(&mut self, rule: &AnyRule) {
+        let mut state: Vec<_> = slices(&mut self.state).collect();
+        init_state(rule, &self.params, &mut state).expect("state of that rule");
+    }
+
+    /// Whether its state is what comes before the first step.
+    fn is_started(&self, rule: &AnyRule) -> bool {
+        let mut started = self.clone();
+        started.start(rule);
+        let (mine, start) = (self.state.iter().flatten(), started.state.iter().flatten());
+        mine.zip(start).all(|(x, y)| x == y || x.is_nan() && y.is_nan())
+    }
+
+    fn tensor(&mut self) -> Tensor<'_> {
+        let tensor = Tensor::new(&mut self.params, &self.grads, slices(&mut self.state)).expect("few slices");
+        self.counter.iter_mut().fold(tensor, Tensor::counter)
+    }
+
+    fn bits(&self) -> Vec<u32> {
+        self.state.iter().chain([&self.params]).flat_map(|values| bits(values)).collect()
+    }
+
+    /// The same in two parts, of which each counts for itself.
+    fn cut(self) -> [Self; 2] {
+        let (mut first, mut rest) = (self.clone(), self);
+        let cut = first.cut;
+        first.slices_mut().for_each(|slice| slice.truncate(cut));
+        rest.slices_mut().for_each(|slice| drop(slice.drain(..cut)));
+        [first, rest]
+    }
+
+    fn slices_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
+        self.state.iter_mut().chain([&mut self.params, &mut self.grads])
+    }
+
+    fn step(&mut self, backend: Backend, rule: &AnyRule, step: u64) {
+        let mut state: Vec<_> = slices(&mut self.state).collect();
+        backend.step(rule, step, &mut self.params, &self.grads, &mut state).expect("valid slices");
     }
 }
 
 impl Case {
-    /// Steps the first `cut` elements, then the others.
-    fn run(mut self, backend: Backend, cut: usize) -> Vec<u32> {
-        let (p, p_rest) = self.params.split_at_mut(cut);
-        let (g, g_rest) = self.grads.split_at(cut);
-        let (mut s, mut s_rest): (Vec<_>, Vec<_>) =
-            self.state.iter_mut().map(|s| s.split_at_mut(cut)).unzip();
-        backend.step(&self.rule, self.step, p, g, &mut s).expect("valid slices");
-        backend.step(&self.rule, self.step, p_rest, g_rest, &mut s_rest).expect("valid slices");
-        let all = self.params.iter().chain(self.state.iter().flatten());
-        // Which NaN is not specified.
-        all.map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+    /// All in one list.
+    fn run(mut self, backend: Backend, reversed: bool) -> (std::result::Result<(), Error>, Vec<Owned>) {
+        let mut tensors: Vec<_> = self.model.iter_mut().map(Owned::tensor).collect();
+        if reversed {
+            tensors.reverse();
+        }
+        let result = Workers::serial().backend(backend).step_model(&self.rule, self.step, &mut tensors);
+        (result, self.model)
+    }
+
+    /// Each by itself, under the number that it has in the list.
+    fn run_apart(mut self, backend: Backend) -> Vec<Owned> {
+        for tensor in &mut self.model {
+            let step = tensor.next_step(self.step);
+            tensor.step(backend, &self.rule, step);
+        }
+        self.model
+    }
+
+    /// Each in two parts.
+    fn run_in_parts(self, backend: Backend) -> Vec<Vec<u32>> {
+        let step = |mut part: Owned| {
+            let step = part.next_step(self.step);
+            part.step(backend, &self.rule, step);
+            part
+        };
+        let join = |[first, rest]: [Owned; 2]| {
+            let mut joined = first;
+            joined.slices_mut().zip(rest.clone().slices_mut()).for_each(|(to, from)| to.append(from));
+            joined.bits()
+        };
+        self.model.into_iter().map(|tensor| join(tensor.cut().map(step))).collect()
+    }
+
+    fn is_started(&self) -> bool {
+        let first = |tensor: &&Owned| tensor.next_step(self.step) == 1;
+        self.model.iter().filter(first).all(|tensor| tensor.is_started(&self.rule))
     }
 }
 
+fn all_bits(model: &[Owned]) -> Vec<Vec<u32>> {
+    model.iter().map(Owned::bits).collect()
+}
+
 fuzz_target!(|case: Case| {
-    let expected = case.clone().run(Backend::SCALAR, 0);
+    let started = case.is_started();
+    let mut expected = case.model.clone();
+    if started {
+        expected = case.clone().run(Backend::SCALAR, false).1;
+        expected.iter_mut().zip(&case.model).for_each(|(after, before)| {
+            assert_eq!(after.counter, before.counter.map(|steps| steps.saturating_add(1)));
+        });
+    }
     for backend in Backend::available() {
-        assert_eq!(case.clone().run(backend, 0), expected, "{backend}, whole");
-        assert_eq!(case.clone().run(backend, case.cut), expected, "{backend}, in parts");
+        for reversed in [false, true] {
+            let (result, model) = case.clone().run(backend, reversed);
+            assert!(
+                result.is_ok() == started && !matches!(result, Err(error) if error.to_string().is_empty())
+            );
+            assert!(result.is_ok() || matches!(result, Err(Error::FirstState { .. })));
+            let counters = |model: &[Owned]| model.iter().map(|tensor| tensor.counter).collect::<Vec<_>>();
+            assert_eq!(counters(&model), counters(&expected));
+            assert_eq!(all_bits(&model), all_bits(&expected), "{backend}, reversed: {reversed}");
+        }
+        if started && case.rule.scope() == Scope::Tensor {
+            assert_eq!(all_bits(&case.clone().run_apart(backend)), all_bits(&expected), "{backend}, apart");
+        }
+        if started && is_elementwise(&case.rule) {
+            assert_eq!(case.clone().run_in_parts(backend), all_bits(&expected), "{backend}, in parts");
+        }
     }
 });

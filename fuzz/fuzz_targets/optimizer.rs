@@ -1,47 +1,66 @@
 //! Bytes become operations on an optimizer, valid and faulty ones, and on a naive twin that keeps every state slice in a vector
-//! of its own and steps each tensor alone with the scalar backend. After each operation both must hold the same bits, and what
-//! the optimizer refuses must have changed nothing.
+//! of its own, makes it right before a first step, and steps each tensor alone, or each group with one set of numbers, on the
+//! scalar backend. After each operation both must hold the same bits, and what the optimizer refuses must have changed nothing.
 
 #![no_main]
 
-use std::{collections::BTreeMap, fmt::Debug, sync::LazyLock};
+use std::{cmp::Ordering, collections::BTreeMap, fmt::Debug};
 
 use arbitrary::{Result, Unstructured};
 use gradstep::{
-    AnyRule, Backend, GradSums, GroupId, Kind, NonFinite, Optimizer, Param, ParamId, Pass, PassParam,
-    PassReport, PassTensor, Report, Rule, Scope, Tensor, Value, Workers, splitmix64,
+    AnyRule, Average, Backend, GradSums, GroupId, Initial, Join, KernelVisitor, Measuring, NonFinite,
+    Optimizer, Param, ParamId, Pass, PassParam, PassReport, PassTensor, Prepare, Report, Rule, Run, Saved,
+    Scope, Slot, StateKind, Sum, Tensor, Value, Workers, full_slots, init_state,
+};
+use gradstep_fuzz::{
+    any_backend, any_rule, any_state, bits, change_options, count, is_elementwise, number, slices,
+    steps_taken, values,
 };
 use libfuzzer_sys::fuzz_target;
 
 const MOST_GROUPS: usize = 4;
 const MOST_PARAMS: usize = 48;
 
-/// The numbers that an optimizer gives out, and some more, which it has to refuse.
-static NUMBERS: LazyLock<(Vec<GroupId>, Vec<ParamId>)> = LazyLock::new(|| {
-    let rule = AnyRule::named("sgd").expect("a registered name");
-    let mut other = Optimizer::new(rule).expect("a rule of the registry");
-    let ids = (0..=MOST_PARAMS).map(|i| other.register(&name(i), 0).expect("a new name")).collect();
-    let added = (0..MOST_GROUPS).map(|_| other.add_group(rule).expect("a rule of the registry"));
-    ([Optimizer::<AnyRule>::FIRST_GROUP].into_iter().chain(added).collect(), ids)
-});
-
-fn group_id(number: usize) -> GroupId {
-    NUMBERS.0[number]
-}
-
-fn param_id(number: usize) -> ParamId {
-    NUMBERS.1[number]
-}
-
 fn name(number: usize) -> String {
     format!("p{number}")
 }
 
-/// The optimizer, with the parameters that its caller keeps.
+/// The optimizer, with what its caller keeps.
 struct Pair {
     optimizer: Optimizer,
+    groups: Vec<GroupId>,
+    ids: Vec<ParamId>,
     params: Vec<Vec<f32>>,
+    averages: Vec<Averaged>,
+    /// The steps and the state that the parameters had at some time.
+    checkpoint: Vec<(u64, Vec<Vec<f32>>)>,
     twin: Twin,
+    strange: Strange,
+}
+
+/// Numbers that the optimizer has to refuse: those of another one, and of those in whose place it has come.
+struct Strange {
+    /// It lives as long as its numbers do.
+    _optimizer: Optimizer,
+    groups: Vec<GroupId>,
+    ids: Vec<ParamId>,
+}
+
+impl Strange {
+    fn new() -> Self {
+        let rule = AnyRule::named("sgd").expect("a registered name");
+        let mut optimizer = Optimizer::new(rule).expect("a rule of the registry");
+        let groups = (0..2).map(|_| optimizer.add_group(rule).expect("a rule of the registry")).collect();
+        let ids = (0..3).map(|i| optimizer.register(&name(i), i).expect("a new name")).collect();
+        Self { _optimizer: optimizer, groups, ids }
+    }
+}
+
+/// An average, and how many steps are in it.
+#[derive(Clone, Debug, Default)]
+struct Averaged {
+    values: Vec<f32>,
+    steps: u64,
 }
 
 #[derive(Default)]
@@ -54,69 +73,57 @@ struct Entry {
     name: String,
     group: usize,
     step: u64,
+    /// There are no parameters for a length that no memory has.
+    len: usize,
     params: Vec<f32>,
+    average: Averaged,
     state: Vec<Vec<f32>>,
 }
 
-/// A parameter in a step. The numbers are the operation's own, so that faulty lists have some, too.
+/// A parameter in a step.
 #[derive(Clone)]
 struct Item {
     number: usize,
+    id: ParamId,
     params: Vec<f32>,
     grads: Option<Vec<f32>>,
-    /// Whether a pass gets a state slice, which it must not.
-    with_state: bool,
+    average: Option<Averaged>,
+    extra: Option<Extra>,
+}
+
+/// What a parameter in a pass must not have.
+#[derive(Clone, Copy, PartialEq)]
+enum Extra {
+    State,
+    Counter,
+    /// Where the pass zeroes gradients.
+    ReadOnly,
 }
 
 /// What has been made wrong, as the error's name.
 type Fault = Option<&'static str>;
 
-/// Which NaN is not specified.
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+/// A pool of the caller's own that works on the calling thread, and says of itself what it likes.
+struct Pool {
+    threads: usize,
+    /// How often it does the work; the optimizer does what is left.
+    calls: u8,
 }
 
-/// Plain numbers, or any bits at all.
-fn values(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<f32>> {
-    let (mut seed, any_bits) = (u.arbitrary::<u16>()?.into(), u.ratio(1, 4)?);
-    let value = |_| match splitmix64(&mut seed) {
-        random if any_bits => f32::from_bits(random as u32),
-        random => (random as i32 >> 16) as f32 / 4096.0,
-    };
-    Ok((0..len).map(value).collect())
-}
-
-fn number(u: &mut Unstructured<'_>) -> Result<f64> {
-    if u.ratio(3, 4)? { Ok(f64::from(u.arbitrary::<u8>()?) / 200.0) } else { u.arbitrary() }
-}
-
-/// A few options are set at random, but for what a rule refuses or what contradicts another option.
-fn change_options(u: &mut Unstructured<'_>, rule: &mut AnyRule) -> Result<()> {
-    for _ in 0..u.int_in_range(0..=3)? {
-        let option = u.choose(rule.options())?;
-        let value = match option.kind {
-            Kind::Number(_) => Value::Number(number(u)?),
-            Kind::Flag => Value::Flag(u.arbitrary()?),
-            Kind::Choice(words) => Value::Choice(u.choose(words)?),
-        };
-        let mut changed = *rule;
-        if changed.set(option.name, value).is_ok() && changed.check().is_ok() {
-            *rule = changed;
-        }
+impl Join for Pool {
+    fn threads(&self) -> usize {
+        self.threads
     }
-    Ok(())
+
+    fn join(&self, work: &(dyn Fn() + Sync)) {
+        (0..self.calls).for_each(|_| work());
+    }
 }
 
-fn any_rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
-    let name = u.choose(AnyRule::NAMES)?;
-    let mut rule = AnyRule::preset(name, u.choose(AnyRule::presets(name))?).expect("a registered preset");
-    change_options(u, &mut rule)?;
-    Ok(rule)
-}
-
-fn workers(u: &mut Unstructured<'_>) -> Result<Workers> {
-    let backends: Vec<Backend> = Backend::available().collect();
-    Ok(Workers::serial().backend(*u.choose(&backends)?))
+fn workers(u: &mut Unstructured<'_>) -> Result<Workers<Pool>> {
+    let threads = *u.choose(&[1, 1, 0, 2, 3, usize::MAX])?;
+    let pool = Pool { threads, calls: u.int_in_range(0..=2)? };
+    Ok(Workers::new(pool).backend(any_backend(u)?).serial_below(0))
 }
 
 fn scalar() -> Workers {
@@ -130,163 +137,308 @@ fn assert_refused<T: Debug>(found: std::result::Result<T, gradstep::Error>, faul
     assert!(!error.to_string().is_empty());
 }
 
-/// What slices there are, and which have one element.
-fn layout(rule: &AnyRule) -> (&'static [&'static str], usize) {
-    (rule.state(), rule.scalars())
+fn shares(rule: &AnyRule) -> bool {
+    rule.scope() == Scope::Together && !is_elementwise(rule)
+}
+
+/// A rule that goes on from the numbers that a group shares, at the group's own step.
+#[derive(Clone, Copy)]
+struct Within {
+    rule: AnyRule,
+    step: u64,
+    numbers: [f64; 4],
+}
+
+impl Within {
+    fn numbers(&self) -> &[f64] {
+        &self.numbers[..self.slots().len() - full_slots(self.slots())]
+    }
+}
+
+impl Rule for Within {
+    fn name(&self) -> &'static str {
+        self.rule.name()
+    }
+
+    fn slots(&self) -> &'static [Slot] {
+        self.rule.slots()
+    }
+
+    fn initial(&self, slot: usize) -> f32 {
+        self.rule.initial(slot)
+    }
+
+    fn prepare(&self) -> Prepare {
+        self.rule.prepare()
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+        self.rule.with_kernel(step, visitor)
+    }
+
+    fn sums(&self) -> &'static [Sum] {
+        self.rule.sums()
+    }
+
+    fn scope(&self) -> Scope {
+        self.rule.scope()
+    }
+
+    fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
+        self.rule.with_measuring_kernel(self.step, self.numbers(), visitor)
+    }
+
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
+        scalars.copy_from_slice(self.numbers());
+        self.rule.settle(self.step, sums, scalars);
+    }
+
+    fn run(&self, step: u64, scalars: &[f64], run: Run<'_>) {
+        self.rule.run(step, scalars, run);
+    }
+
+    fn measure(&self, _: u64, _: &[f64], measuring: Measuring<'_>) {
+        self.rule.measure(self.step, self.numbers(), measuring);
+    }
 }
 
 impl Entry {
-    fn new(name: String, group: usize, rule: &AnyRule, params: Vec<f32>) -> Self {
-        let slots = 0..rule.slots().len();
-        let state = slots.map(|slot| vec![rule.initial(slot); rule.slots()[slot].len(params.len())]).collect();
-        Self { name, group, step: 0, params, state }
+    fn new(name: String, group: usize, rule: &AnyRule, len: usize, params: Vec<f32>) -> Self {
+        let state = rule.slots().iter().map(|slot| vec![0.0; slot.len(len)]).collect();
+        let average = Averaged { values: params.clone(), steps: 0 };
+        Self { name, group, step: 0, len, params, average, state }
     }
 
     fn next_step(&self) -> u64 {
         self.step.saturating_add(1)
     }
+
+    /// Makes the state that comes before the first step.
+    fn start(&mut self, rule: &AnyRule) {
+        if self.step == 0 {
+            let mut state: Vec<_> = slices(&mut self.state).collect();
+            init_state(rule, &self.params, &mut state).expect("state of that rule");
+        }
+    }
+
+    /// What its state holds about the whole tensor.
+    fn numbers(&self, rule: &AnyRule) -> [f64; 4] {
+        let mut numbers = [0.0; 4];
+        let held = &self.state[full_slots(rule.slots())..];
+        let sum = |parts: &Vec<f32>| parts.iter().fold(0.0, |sum, part| sum + f64::from(*part));
+        numbers.iter_mut().zip(held).for_each(|(number, parts)| *number = sum(parts));
+        numbers
+    }
+}
+
+/// The numbers in turn; a NaN is above all others.
+fn compare(a: &[f64; 4], b: &[f64; 4]) -> Ordering {
+    let number = |x: f64| if x.is_nan() { f64::NAN } else { x };
+    let in_turn = a.iter().zip(b).map(|(a, b)| number(*a).total_cmp(&number(*b)));
+    in_turn.fold(Ordering::Equal, Ordering::then)
 }
 
 impl Twin {
-    /// Which parameters are stepped together, at which step: those of a group that have taken as many steps.
-    fn tags(&self, items: &[Item]) -> BTreeMap<(usize, u64), BTreeMap<usize, Item>> {
-        let mut tags = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for item in items.iter().filter(|item| item.grads.is_some()) {
-            let entry = &self.entries[item.number];
-            tags.entry((entry.group, entry.next_step())).or_default().insert(item.number, item.clone());
+    /// Which parameters are stepped with one rule, by their places in the list.
+    fn lists(&self, items: &[Item]) -> BTreeMap<usize, Vec<usize>> {
+        let mut lists = BTreeMap::<_, Vec<_>>::new();
+        for (place, item) in items.iter().enumerate().filter(|(_, item)| item.grads.is_some()) {
+            lists.entry(self.entries[item.number].group).or_default().push(place);
         }
-        tags
+        lists
+    }
+
+    /// A group's rule, going on from the numbers of the parameter that has taken the most steps, or else the largest ones.
+    fn within(&self, group: usize, stepped: &[usize]) -> Within {
+        let rule = self.groups[group];
+        let of_group = self.entries.iter().filter(|entry| entry.group == group && entry.step > 0);
+        let newest = of_group
+            .map(|entry| (entry.step, entry.numbers(&rule)))
+            .max_by(|a, b| a.0.cmp(&b.0).then(compare(&a.1, &b.1)));
+        let first = Entry::new(String::new(), group, &rule, 0, vec![]);
+        let initial = || {
+            let mut first = first;
+            first.start(&rule);
+            (0, first.numbers(&rule))
+        };
+        let (steps, numbers) = newest.unwrap_or_else(initial);
+        let step = stepped.iter().map(|&number| self.entries[number].next_step()).max().unwrap_or(1);
+        Within { rule, step: step.max(steps), numbers }
+    }
+
+    /// Gives the numbers of a parameter that was stepped to all of its group that have begun.
+    fn share(&mut self, group: usize, stepped: &[usize]) {
+        let full = full_slots(self.groups[group].slots());
+        let Some(&first) = stepped.first().filter(|_| shares(&self.groups[group])) else { return };
+        let shared = self.entries[first].state[full..].to_vec();
+        for entry in self.entries.iter_mut().filter(|entry| entry.group == group && entry.step > 0) {
+            entry.state[full..].clone_from_slice(&shared);
+        }
     }
 
     fn step(&mut self, items: &[Item]) -> Report {
         let mut report = Report { stepped: 0, skipped: self.entries.len(), elements: 0 };
-        for ((group, step), items) in self.tags(items) {
-            let rule = self.groups[group];
-            let mut tensors = vec![];
-            for (number, entry) in self.entries.iter_mut().enumerate() {
-                let Some(grads) = items.get(&number).and_then(|item| item.grads.as_deref()) else { continue };
-                report.stepped += 1;
-                report.skipped -= 1;
-                report.elements += grads.len();
-                entry.step = step;
-                let mut state: Vec<&mut [f32]> = entry.state.iter_mut().map(Vec::as_mut_slice).collect();
-                if rule.scope() == Scope::Tensor {
-                    let stepped = Backend::SCALAR.step(&rule, step, &mut entry.params, grads, &mut state);
-                    stepped.expect("valid slices");
-                } else {
-                    tensors.push(Tensor::new(&mut entry.params, grads, state).expect("few slices"));
-                }
-            }
-            if rule.scope() == Scope::Together {
-                scalar().step_model(&rule, step, &mut tensors).expect("valid slices");
-            }
+        for (group, places) in self.lists(items) {
+            let items: Vec<_> = places.iter().map(|&place| &items[place]).collect();
+            self.step_list(group, &items);
+            report.stepped += items.len();
+            report.skipped -= items.len();
+            report.elements += items.iter().map(|item| item.params.len()).sum::<usize>();
         }
         report
     }
 
+    fn step_list(&mut self, group: usize, items: &[&Item]) {
+        let numbers: Vec<_> = items.iter().map(|item| item.number).collect();
+        let (rule, within) = (self.groups[group], self.within(group, &numbers));
+        numbers.iter().for_each(|&number| self.entries[number].start(&rule));
+        if shares(&rule) {
+            let mut entries: Vec<_> = self.entries.iter_mut().map(Some).collect();
+            let mut tensors: Vec<_> = (items.iter())
+                .map(|item| {
+                    let Entry { params, state, step, .. } = entries[item.number].take().expect("once");
+                    let grads = item.grads.as_deref().expect("a gradient");
+                    Tensor::new(params, grads, slices(state)).expect("few slices").counter(step)
+                })
+                .collect();
+            scalar().step_model(&within, 1, &mut tensors).expect("valid slices");
+        } else {
+            items.iter().for_each(|item| self.step_alone(&rule, item));
+        }
+        self.share(group, &numbers);
+    }
+
+    fn step_alone(&mut self, rule: &AnyRule, item: &Item) {
+        let entry = &mut self.entries[item.number];
+        let (step, grads) = (entry.next_step(), item.grads.as_deref().expect("a gradient"));
+        let mut state: Vec<_> = slices(&mut entry.state).collect();
+        Backend::SCALAR.step(rule, step, &mut entry.params, grads, &mut state).expect("valid slices");
+        entry.step = step;
+    }
+
     /// Changes the items' gradients as the pass does, and says of each item whether it was skipped and what was not finite.
-    /// The norm that is told is that of the last ones that are stepped together.
-    fn step_pass(
-        &mut self,
-        pass: &Pass,
-        refuses: bool,
-        items: &mut [Item],
-    ) -> (PassReport, Vec<(bool, u64)>) {
-        let tags = self.tags(items);
-        let model = self.measure(pass, items);
+    fn step_pass(&mut self, asked: &Asked, items: &mut [Item]) -> (PassReport, Vec<(bool, u64)>) {
+        let model = self.measure(asked, items);
         let non_finite = model.iter().map(GradSums::non_finite).sum();
-        let refused = refuses && non_finite > 0;
-        let skipped = self.entries.len();
-        let mut report =
-            PassReport { refused, stepped: 0, skipped, elements: 0, non_finite, grad_norm: None };
-        let mut left_out = vec![refused; items.len()];
-        for tag in tags.into_keys().filter(|_| !refused) {
-            let part = self.finish(pass, tag, items, &model, &mut left_out);
-            report.grad_norm = part.grad_norm;
-            report.stepped += part.stepped;
-            report.skipped -= part.stepped;
-            report.elements += part.elements;
+        let refused = asked.check == Some(NonFinite::Refuse) && non_finite > 0;
+        let skips = |sums: &GradSums| asked.check == Some(NonFinite::Skip) && sums.non_finite() > 0;
+        let mut counted = GradSums::default();
+        model.iter().filter(|sums| !skips(sums)).for_each(|sums| counted.merge(sums));
+        let left_out: Vec<bool> = model.iter().map(|sums| refused || skips(sums)).collect();
+        for (group, places) in self.lists(items) {
+            let places: Vec<_> = places.into_iter().filter(|&place| !left_out[place]).collect();
+            self.finish(&asked.pass, group, &places, items, &model);
         }
-        // Counters only now: they are what the tags go by.
-        for (item, _) in items.iter().zip(&left_out).filter(|(_, left_out)| !**left_out) {
-            let entry = &mut self.entries[item.number];
-            entry.step = entry.next_step();
-        }
+        let stepped = || items.iter().zip(&left_out).filter(|(_, left_out)| !**left_out);
+        let report = PassReport {
+            refused,
+            stepped: stepped().count(),
+            skipped: self.entries.len() - stepped().count(),
+            elements: stepped().map(|(item, _)| item.params.len()).sum(),
+            non_finite,
+            grad_norm: (asked.check.is_some() || asked.clips_norm).then(|| counted.norm()),
+        };
         (report, left_out.into_iter().zip(model.iter().map(GradSums::non_finite)).collect())
     }
 
-    /// Each item alone.
-    fn measure(&mut self, pass: &Pass, items: &mut [Item]) -> Vec<GradSums> {
+    /// Each item alone, as if it had state.
+    fn measure(&mut self, asked: &Asked, items: &mut [Item]) -> Vec<GradSums> {
         let mut sums = vec![];
         for item in items {
+            let rule = AnyRule::named("sgd").expect("a registered name");
             let entry = &mut self.entries[item.number];
-            let (rule, step) = (self.groups[entry.group], entry.next_step());
-            let mut tensors = [tensor(entry, item)];
-            scalar().measure_pass(pass, &rule, step, &mut tensors).expect("valid slices");
+            let mut grads = item.grads.clone().expect("a gradient");
+            let mut tensors =
+                [PassTensor::new(&mut entry.params[..], &mut grads[..], []).expect("few slices")];
+            scalar().measure_pass(&asked.pass, &rule, 1, &mut tensors).expect("valid slices");
             sums.push(tensors[0].sums());
         }
         sums
     }
 
-    /// Those that are stepped together, knowing the sums of all.
+    /// Those of a group that are stepped, knowing the sums of all.
     fn finish(
         &mut self,
         pass: &Pass,
-        (group, step): (usize, u64),
+        group: usize,
+        places: &[usize],
         items: &mut [Item],
         model: &[GradSums],
-        left_out: &mut [bool],
-    ) -> PassReport {
-        let rule = self.groups[group];
-        let mut list: Vec<(usize, &mut Item)> = items.iter_mut().enumerate().collect();
-        // A rule whose sums go over all tensors starts from the scalars of the first one.
-        list.sort_by_key(|(_, item)| item.number);
-        let mut entries: Vec<Option<&mut Entry>> = self.entries.iter_mut().map(Some).collect();
-        let (mut places, mut tensors) = (vec![], vec![]);
-        for (place, item) in list {
-            let entry =
-                entries[item.number].take().filter(|entry| (entry.group, entry.next_step()) == (group, step));
-            if let Some(entry) = entry {
-                let mut tensor = tensor(entry, item);
-                tensor.set_sums(model[place]);
-                places.push(place);
-                tensors.push(tensor);
-            }
-        }
-        let report = if full_slots(rule.slots()) == rule.slots().len() {
-            scalar().finish_pass(pass, &rule, step, &mut tensors, model)
+    ) {
+        let numbers: Vec<_> = places.iter().map(|&place| items[place].number).collect();
+        let (rule, within) = (self.groups[group], self.within(group, &numbers));
+        numbers.iter().for_each(|&number| self.entries[number].start(&rule));
+        let mut entries: Vec<_> = self.entries.iter_mut().map(Some).collect();
+        let list = items.iter_mut().enumerate().filter(|(place, _)| places.contains(place));
+        let tensors = list.map(|(place, item)| {
+            let mut tensor = entries[item.number].take().expect("once").tensor(item);
+            tensor.set_sums(model[place]);
+            tensor
+        });
+        let mut tensors: Vec<_> = tensors.collect();
+        let stepped: std::result::Result<Vec<PassReport>, _> = if shares(&rule) {
+            scalar().step_pass(pass, &within, 1, &mut tensors).map(|report| vec![report])
+        } else if is_elementwise(&rule) {
+            tensors.chunks_mut(1).map(|one| scalar().finish_pass(pass, &rule, 1, one, model)).collect()
         } else {
-            scalar().step_pass(pass, &rule, step, &mut tensors)
+            scalar().step_pass(pass, &rule, 1, &mut tensors).map(|report| vec![report])
         };
-        for (place, tensor) in places.into_iter().zip(&tensors) {
-            left_out[place] = tensor.skipped();
-        }
-        report.expect("valid slices")
+        stepped.expect("valid slices");
+        self.share(group, &numbers);
     }
 }
 
-fn tensor<'a>(entry: &'a mut Entry, item: &'a mut Item) -> PassTensor<'a> {
-    let grads = item.grads.as_mut().expect("a gradient").as_mut_slice();
-    let state = entry.state.iter_mut().map(Vec::as_mut_slice);
-    PassTensor::new(entry.params.as_mut_slice(), grads, state).expect("few slices")
+impl Entry {
+    fn tensor<'a>(&'a mut self, item: &'a mut Item) -> PassTensor<'a> {
+        let grads = item.grads.as_mut().expect("a gradient").as_mut_slice();
+        let tensor =
+            PassTensor::new(&mut self.params[..], grads, slices(&mut self.state)).expect("few slices");
+        let tensor = tensor.counter(&mut self.step);
+        match item.average {
+            Some(_) => tensor.average(&mut self.average.values, &mut self.average.steps),
+            None => tensor,
+        }
+    }
+}
+
+/// A group of the optimizer by its place, or one that it does not know.
+enum SomeGroup {
+    Own(usize),
+    Strange(GroupId),
 }
 
 impl Pair {
     fn new(rule: AnyRule) -> Self {
-        let optimizer = Optimizer::new(rule).expect("a rule of the registry");
-        Self { optimizer, params: vec![], twin: Twin { groups: vec![rule], entries: vec![] } }
+        Self {
+            optimizer: Optimizer::new(rule).expect("a rule of the registry"),
+            groups: vec![Optimizer::<AnyRule>::FIRST_GROUP],
+            ids: vec![],
+            params: vec![],
+            averages: vec![],
+            checkpoint: vec![],
+            twin: Twin { groups: vec![rule], entries: vec![] },
+            strange: Strange::new(),
+        }
     }
 
-    /// A group, or one more than there are.
-    fn some_group(&self, u: &mut Unstructured<'_>) -> Result<usize> {
-        u.int_in_range(0..=self.twin.groups.len())
+    fn some_group(&self, u: &mut Unstructured<'_>) -> Result<SomeGroup> {
+        if u.ratio(1, 8)? {
+            return Ok(SomeGroup::Strange(*u.choose(&self.strange.groups)?));
+        }
+        Ok(SomeGroup::Own(u.choose_index(self.groups.len())?))
+    }
+
+    fn id_of(&self, group: &SomeGroup) -> GroupId {
+        match *group {
+            SomeGroup::Own(place) => self.groups[place],
+            SomeGroup::Strange(id) => id,
+        }
     }
 
     fn add_group(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        if self.twin.groups.len() < MOST_GROUPS {
+        if self.groups.len() < MOST_GROUPS {
             let rule = any_rule(u)?;
-            let id = self.optimizer.add_group(rule).expect("a rule of the registry");
-            assert_eq!(id, group_id(self.twin.groups.len()));
+            self.groups.push(self.optimizer.add_group(rule).expect("a rule of the registry"));
             self.twin.groups.push(rule);
         }
         Ok(())
@@ -294,29 +446,58 @@ impl Pair {
 
     fn register(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let (group, number, len) = (self.some_group(u)?, u.int_in_range(0..=9)?, u.int_in_range(0..=40)?);
-        self.register_as(group, name(number), values(u, len)?);
+        self.register_as(&group, name(number), len, values(u, len)?);
         Ok(())
     }
 
-    fn register_as(&mut self, group: usize, name: String, params: Vec<f32>) {
-        if self.twin.entries.len() == MOST_PARAMS {
+    /// A length for whose state there is no memory, or which no parameter in memory has.
+    fn register_huge(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        const MAX: usize = isize::MAX as usize;
+        const LENS: [usize; 10] = [
+            usize::MAX,
+            usize::MAX - 15,
+            usize::MAX / 2 + 1,
+            MAX,
+            MAX / 2,
+            MAX / 4 + 1,
+            MAX / 4,
+            MAX / 4 - 15,
+            MAX / 8,
+            1 << 50,
+        ];
+        let (group, number, len) = (self.some_group(u)?, u.int_in_range(0..=9)?, *u.choose(&LENS)?);
+        self.register_as(&group, name(number), len, vec![]);
+        Ok(())
+    }
+
+    fn register_as(&mut self, group: &SomeGroup, name: String, len: usize, params: Vec<f32>) {
+        if self.ids.len() == MOST_PARAMS {
             return;
         }
-        let found = self.optimizer.register_in(group_id(group), &name, params.len());
-        let Some(rule) = self.twin.groups.get(group) else { return assert_refused(found, "UnknownGroup") };
+        let found = self.optimizer.register_in(self.id_of(group), &name, len);
+        let SomeGroup::Own(group) = *group else { return assert_refused(found, "UnknownGroup") };
         if self.twin.entries.iter().any(|entry| entry.name == name) {
             return assert_refused(found, "DuplicateName");
         }
-        assert_eq!(found, Ok(param_id(self.params.len())));
-        self.twin.entries.push(Entry::new(name, group, rule, params.clone()));
+        let rule = &self.twin.groups[group];
+        let fits = len <= isize::MAX as usize / 4
+            && (len < 1 << 50 || rule.slots().iter().all(|slot| !slot.is_full()));
+        if !fits {
+            return assert_refused(found, "NoMemory");
+        }
+        self.ids.push(found.expect("a new name"));
+        self.twin.entries.push(Entry::new(name, group, rule, len, params.clone()));
+        self.averages.push(Averaged { values: params.clone(), steps: 0 });
         self.params.push(params);
     }
 
     /// So many that a sort shows whether it keeps the order.
     fn register_many(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        for number in 10..10 + u.int_in_range(0..=30)? {
-            let params = values(u, number % 3)?;
-            self.register_as(number % self.twin.groups.len(), name(number), params);
+        let (many, all) = (u.int_in_range(0..=30)?, values(u, 60)?);
+        for number in 10..10 + many {
+            let params = all[number..][..number % 3].to_vec();
+            let group = SomeGroup::Own(number % self.groups.len());
+            self.register_as(&group, name(number), params.len(), params);
         }
         Ok(())
     }
@@ -324,18 +505,23 @@ impl Pair {
     /// The same rule with other options, or any other.
     fn set_rule(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let group = self.some_group(u)?;
-        let mut rule = *self.twin.groups.get(group).unwrap_or(&self.twin.groups[0]);
-        if u.arbitrary()? {
-            rule = any_rule(u)?;
-        } else {
-            change_options(u, &mut rule)?;
-        }
-        let found = self.optimizer.set_rule(group_id(group), rule);
-        let Some(present) = self.twin.groups.get_mut(group) else {
-            assert_refused(found, "UnknownGroup");
+        let SomeGroup::Own(place) = group else {
+            assert_refused(self.optimizer.set_rule(self.id_of(&group), any_rule(u)?), "UnknownGroup");
             return Ok(());
         };
-        if layout(present) == layout(&rule) {
+        let mut rule = self.twin.groups[place];
+        match u.int_in_range(0..=2)? {
+            0 => rule = any_rule(u)?,
+            // The next one on the list, which may be the same rule under another name.
+            1 => {
+                let preset = u.choose(AnyRule::presets(rule.name()))?;
+                rule = AnyRule::preset(rule.name(), preset).expect("a registered preset");
+            }
+            _ => change_options(u, &mut rule)?,
+        }
+        let found = self.optimizer.set_rule(self.id_of(&group), rule);
+        let present = &mut self.twin.groups[place];
+        if StateKind::of(present) == StateKind::of(&rule) {
             assert_eq!(found, Ok(()));
             *present = rule;
         } else {
@@ -346,31 +532,38 @@ impl Pair {
 
     fn set_lr(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let (group, lr) = (self.some_group(u)?, number(u)?);
-        let found = self.optimizer.set_lr(group_id(group), lr);
-        match self.twin.groups.get_mut(group) {
-            Some(rule) => {
-                let mut changed = *rule;
-                let expected = changed.set("lr", lr).and_then(|()| changed.check());
-                if expected.is_ok() {
-                    *rule = changed;
-                }
+        let found = self.optimizer.set_lr(self.id_of(&group), lr);
+        match group {
+            SomeGroup::Own(place) => {
+                let expected = self.twin.groups[place].set("lr", lr);
                 // An error that holds a NaN does not equal itself.
                 assert_eq!(format!("{found:?}"), format!("{expected:?}"));
             }
-            None => assert_refused(found, "UnknownGroup"),
+            SomeGroup::Strange(_) => assert_refused(found, "UnknownGroup"),
         }
         Ok(())
     }
 
     /// Some parameters in any order, some of them without a gradient unless all must have one.
-    fn items(&self, u: &mut Unstructured<'_>, all_have_grads: bool) -> Result<Vec<Item>> {
-        let mut items = vec![];
-        let (mostly, seed) = (u.arbitrary::<bool>()?, values(u, self.params.len())?);
-        for (number, (params, seed)) in self.params.iter().zip(seed).enumerate() {
-            if mostly || seed > 0.0 {
+    fn items(&self, u: &mut Unstructured<'_>, all_have_grads: bool, averages: bool) -> Result<Vec<Item>> {
+        let total = self.params.iter().map(Vec::len).sum();
+        let (mostly, seeds, all) = (u.arbitrary::<bool>()?, values(u, self.params.len())?, values(u, total)?);
+        let (mut items, mut at) = (vec![], 0);
+        for (number, (params, seed)) in self.params.iter().zip(seeds).enumerate() {
+            let grads = &all[at..][..params.len()];
+            at += params.len();
+            let is_huge = self.twin.entries[number].len > params.len();
+            if !is_huge && (mostly || seed > 0.0) {
                 let skipped = !all_have_grads && seed > 6.0;
-                let grads = if skipped { None } else { Some(values(u, params.len())?) };
-                items.push(Item { number, params: params.clone(), grads, with_state: false });
+                let average = if averages && seed < 4.0 { Some(self.averages[number].clone()) } else { None };
+                items.push(Item {
+                    number,
+                    id: self.ids[number],
+                    params: params.clone(),
+                    grads: (!skipped).then(|| grads.to_vec()),
+                    average,
+                    extra: None,
+                });
             }
         }
         let first = u.int_in_range(0..=items.len())?;
@@ -379,7 +572,8 @@ impl Pair {
     }
 
     /// Makes at most one thing wrong.
-    fn spoil(&self, u: &mut Unstructured<'_>, items: &mut Vec<Item>, fault: u8) -> Result<Fault> {
+    fn spoil(&self, u: &mut Unstructured<'_>, items: &mut Vec<Item>) -> Result<Fault> {
+        let fault = u.int_in_range(0..=23)?;
         if items.is_empty() {
             return Ok(None);
         }
@@ -388,6 +582,7 @@ impl Pair {
         Ok(match fault {
             0 => {
                 item.params.push(1.0);
+                item.grads = item.grads.as_ref().map(|_| item.params.clone());
                 Some("TensorLength")
             }
             1 => item.grads.as_mut().map(|grads| {
@@ -395,13 +590,21 @@ impl Pair {
                 "TensorLength"
             }),
             2 => {
-                item.number = self.params.len();
-                Some("UnknownParam")
+                item.id = *u.choose(&self.strange.ids)?;
+                Some("OtherOptimizer")
             }
             3 => {
                 let again = item.clone();
                 items.push(again);
                 Some("PassedTwice")
+            }
+            4 => {
+                let huge = |entry: &Entry| entry.len > entry.params.len();
+                let place = self.twin.entries.iter().position(huge);
+                place.map(|place| {
+                    item.id = self.ids[place];
+                    "TensorLength"
+                })
             }
             _ => None,
         })
@@ -411,13 +614,15 @@ impl Pair {
     fn take_over(&mut self, items: Vec<Item>) {
         for item in items {
             self.params[item.number] = item.params;
+            if let Some(average) = item.average {
+                self.averages[item.number] = average;
+            }
         }
     }
 
     fn step(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let mut items = self.items(u, false)?;
-        let fault = u.int_in_range(0..=15)?;
-        let fault = self.spoil(u, &mut items, fault)?;
+        let mut items = self.items(u, false, false)?;
+        let fault = self.spoil(u, &mut items)?;
         let before = items.clone();
         let mut list: Vec<Param<'_>> = items.iter_mut().map(Item::param).collect();
         let found = self.optimizer.step(&workers(u)?, &mut list);
@@ -435,45 +640,38 @@ impl Pair {
     }
 
     fn step_pass(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let mut items = self.items(u, true)?;
-        let tags = self.twin.tags(&items).len();
-        let any_scalars = self.twin.groups.iter().any(|rule| full_slots(rule.slots()) < rule.slots().len());
-        // Then the twin cannot know the norm.
-        let apart = tags > 1 && any_scalars;
-        let (pass, refuses, zeroes) = any_pass(u, !apart)?;
-        let fault = u.int_in_range(0..=15)?;
-        let mut fault = self.spoil(u, &mut items, fault)?;
-        if fault.is_none() && !items.is_empty() && u.ratio(1, 16)? {
-            items[0].with_state = true;
-            fault = Some("StateCount");
+        let averages = u.arbitrary()?;
+        let mut items = self.items(u, true, averages)?;
+        let lists = self.twin.lists(&items);
+        // Then the twin cannot know the norm of all gradients.
+        let apart = lists.len() > 1 && lists.keys().any(|&group| !is_elementwise(&self.twin.groups[group]));
+        let asked = any_pass(u, !apart, averages)?;
+        let mut fault = self.spoil(u, &mut items)?;
+        if let (None, Some(first)) = (fault, items.first_mut()) {
+            fault = asked.spoil(u, first)?;
         }
-        let read_only = fault.is_none() && !items.is_empty() && zeroes && u.ratio(1, 8)?;
-        fault = if read_only { Some("Pass") } else { fault };
 
         let mut after = items.clone();
-        let mut spare = [0.0];
-        let mut spare = Some(&mut spare[..]);
+        let (mut spare, mut counter) = ([0.0], 7);
+        let mut extras = (Some(&mut spare[..]), Some(&mut counter));
         let mut list: Vec<PassParam<'_>> =
-            after.iter_mut().map(|item| item.pass_param(&mut spare, read_only)).collect();
-        let found = self.optimizer.step_pass(&workers(u)?, &pass, &mut list);
+            after.iter_mut().map(|item| item.pass_param(&mut extras)).collect();
+        let found = self.optimizer.step_pass(&workers(u)?, &asked.pass, &mut list);
         if let Some(fault) = fault {
             assert_refused(found, fault);
             assert_same_items(&after, &items);
+            assert_eq!((spare, counter), ([0.0], 7));
             return Ok(());
         }
         let told: BTreeMap<ParamId, (bool, u64)> = list
             .iter()
             .map(|param| (param.id, (param.tensor.skipped(), param.tensor.non_finite())))
             .collect();
-        let (expected, expected_told) = self.twin.step_pass(&pass, refuses, &mut items);
-        let found = found.expect("a valid list");
-        if tags == 1 && !found.refused {
-            // A norm that is NaN does not equal itself.
-            assert_eq!(format!("{:?}", found.grad_norm), format!("{:?}", expected.grad_norm));
-        }
-        assert_eq!(PassReport { grad_norm: None, ..found }, PassReport { grad_norm: None, ..expected });
+        let (expected, expected_told) = self.twin.step_pass(&asked, &mut items);
+        // A norm that is NaN does not equal itself.
+        assert_eq!(format!("{:?}", found.expect("a valid list")), format!("{expected:?}"));
         for (item, expected) in items.iter().zip(expected_told) {
-            assert_eq!(told[&param_id(item.number)], expected, "{}", item.number);
+            assert_eq!(told[&item.id], expected, "{}", item.number);
         }
         for (found, expected) in after.iter().zip(&items) {
             assert_eq!(found.grads.as_deref().map(bits), expected.grads.as_deref().map(bits));
@@ -482,44 +680,73 @@ impl Pair {
         Ok(())
     }
 
-    /// A new optimizer that has been loaded with all that was saved goes on in place of the old one.
+    /// A new optimizer that has been loaded with all that was saved goes on in place of the old one, whose numbers it refuses.
     fn save_and_load(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let mut groups = self.twin.groups.iter();
-        let first = *groups.next().expect("the first group");
-        let mut second = Optimizer::new(first).expect("a rule of the registry");
-        for rule in groups {
-            second.add_group(*rule).expect("a rule of the registry");
-        }
-        for entry in &self.twin.entries {
-            let registered = second.register_in(group_id(entry.group), &entry.name, entry.params.len());
-            registered.expect("a new name");
-        }
+        let mut second =
+            Optimizer::new(*groups.next().expect("the first group")).expect("a rule of the registry");
+        let ids = vec![Optimizer::<AnyRule>::FIRST_GROUP];
+        let added = groups.map(|rule| second.add_group(*rule).expect("a rule of the registry"));
+        let groups: Vec<_> = ids.into_iter().chain(added).collect();
+        let entries = self.twin.entries.iter();
+        let registered = entries.map(|entry| second.register_in(groups[entry.group], &entry.name, entry.len));
+        let ids: Vec<_> = registered.map(|id| id.expect("a new name")).collect();
         let backwards = u.arbitrary()?;
-        for saved in self.optimizer.save() {
+        let mut all: Vec<_> = self.optimizer.save().collect();
+        if backwards {
+            all.reverse();
+        }
+        for saved in all {
             let mut state: Vec<(&str, &[f32])> = saved.state.collect();
             if backwards {
                 state.reverse();
             }
-            second.load(saved.name, saved.step, &state).expect("it was saved so");
+            let made_by = &saved.made_by.to_string();
+            let saved_again = Saved { made_by, step: saved.step, state: &state };
+            second.load(saved.name, &saved_again).expect("it was saved so");
         }
         self.optimizer = second;
+        self.strange.ids.append(&mut std::mem::replace(&mut self.ids, ids));
+        self.strange.groups.extend(std::mem::replace(&mut self.groups, groups).into_iter().skip(1));
+        Ok(())
+    }
+
+    /// Keeps a checkpoint, or puts the one that was kept in place again: all of it, or but for one parameter.
+    fn set_back(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        if self.checkpoint.is_empty() || u.ratio(1, 3)? {
+            let entries = self.twin.entries.iter();
+            self.checkpoint = entries.map(|entry| (entry.step, entry.state.clone())).collect();
+            return Ok(());
+        }
+        let but = if u.arbitrary()? { Some(u.choose_index(self.checkpoint.len())?) } else { None };
+        let kept = self.checkpoint.iter().zip(&mut self.twin.entries).enumerate();
+        for (_, ((step, state), entry)) in kept.filter(|(number, _)| Some(*number) != but) {
+            let rule = self.twin.groups[entry.group];
+            let names = rule.slots().iter().map(|slot| slot.name);
+            let list: Vec<_> = names.zip(state.iter().map(Vec::as_slice)).collect();
+            let saved = Saved { made_by: &StateKind::of(&rule).to_string(), step: *step, state: &list };
+            self.optimizer.load(&entry.name, &saved).expect("it had this state");
+            entry.load(&rule, *step, state.clone());
+        }
         Ok(())
     }
 
     /// Other state for one parameter, with at most one fault.
     fn load(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let number = u.int_in_range(0..=self.params.len())?;
-        let step = if u.ratio(1, 4)? { u64::MAX - u64::from(u.arbitrary::<bool>()?) } else { u.arbitrary()? };
+        let (number, step) = (u.int_in_range(0..=self.params.len())?, steps_taken(u)?);
+        let nobody = Saved { made_by: "sgd", step, state: &[] };
         let Some(entry) = self.twin.entries.get_mut(number) else {
-            assert_refused(self.optimizer.load("nobody", step, &[]), "UnknownParam");
+            assert_refused(self.optimizer.load("nobody", &nobody), "UnknownParam");
             return Ok(());
         };
-        let slots = self.twin.groups[entry.group].state();
-        let state = entry.state.iter().map(|slice| values(u, slice.len())).collect::<Result<Vec<_>>>()?;
+        let rule = self.twin.groups[entry.group];
+        let state = any_state(u, &rule, entry.len)?;
         let mut list: Vec<(&str, &[f32])> =
-            slots.iter().copied().zip(state.iter().map(Vec::as_slice)).collect();
+            rule.slots().iter().map(|slot| slot.name).zip(state.iter().map(Vec::as_slice)).collect();
         let longer = list.first().map(|(_, values)| [values, &[1.0][..]].concat()).unwrap_or_default();
-        let fault = match (u.int_in_range(0..=9)?, list.first().copied()) {
+        let own = StateKind::of(&rule);
+        let mut made_by = own.to_string();
+        let fault = match (u.int_in_range(0..=11)?, list.first().copied()) {
             (0, Some(_)) => list.pop().map(|_| "SavedState"),
             (1, Some(first)) => {
                 list.push(first);
@@ -533,37 +760,72 @@ impl Pair {
                 list[0].1 = &longer;
                 Some("TensorLength")
             }
+            (4 | 5, _) => {
+                let other = StateKind::of(&any_rule(u)?);
+                made_by = other.to_string();
+                ((other.rule, other.convention) != (own.rule, own.convention)).then_some("OtherSaved")
+            }
+            (6, _) => {
+                made_by.push_str(u.choose(&["x", "/y", " "])?);
+                Some("OtherSaved")
+            }
             _ => None,
         };
-        let found = self.optimizer.load(&entry.name, step, &list);
+        let found = self.optimizer.load(&entry.name, &Saved { made_by: &made_by, step, state: &list });
         match fault {
             Some(fault) => assert_refused(found, fault),
             None => {
                 assert_eq!(found, Ok(()));
-                (entry.step, entry.state) = (step, state);
+                entry.load(&rule, step, state);
             }
         }
         Ok(())
     }
 
     fn assert_same(&self) {
-        for (number, rule) in self.twin.groups.iter().enumerate() {
-            assert_eq!(self.optimizer.rule(group_id(number)), Ok(rule));
-            let lr = self.optimizer.lr(group_id(number)).ok().map(Value::Number);
+        for (id, rule) in self.groups.iter().zip(&self.twin.groups) {
+            assert_eq!(self.optimizer.rule(*id), Ok(rule));
+            let lr = self.optimizer.lr(*id).ok().map(Value::Number);
             assert_eq!(lr, rule.get("lr"));
         }
-        assert_refused(self.optimizer.rule(group_id(self.twin.groups.len())), "UnknownGroup");
+        for id in &self.strange.groups {
+            assert_refused(self.optimizer.rule(*id), "UnknownGroup");
+            assert_refused(self.optimizer.lr(*id), "UnknownGroup");
+        }
         assert_eq!(self.optimizer.save().count(), self.twin.entries.len());
         for (number, (saved, entry)) in self.optimizer.save().zip(&self.twin.entries).enumerate() {
+            let rule = &self.twin.groups[entry.group];
             assert_eq!((saved.name, saved.step), (&entry.name[..], entry.step));
-            assert_eq!(self.optimizer.id(saved.name), Ok(param_id(number)));
-            let (names, slices): (Vec<&str>, Vec<Vec<u32>>) =
-                saved.state.map(|(name, values)| (name, bits(values))).unzip();
-            assert_eq!(names, self.twin.groups[entry.group].state());
-            let expected: Vec<_> = entry.state.iter().map(|slice| bits(slice)).collect();
-            assert_eq!(slices, expected, "state of {}", entry.name);
+            assert_eq!(saved.made_by, StateKind::of(rule));
+            assert_eq!(self.optimizer.id(saved.name), Ok(self.ids[number]));
+            let state: Vec<_> = saved.state.collect();
+            assert!(state.iter().map(|(name, _)| *name).eq(rule.slots().iter().map(|slot| slot.name)));
+            for (((name, found), slot), expected) in state.iter().zip(rule.slots()).zip(&entry.state) {
+                // State of step 0 is of no account, but for what the caller fills.
+                let counts = entry.step > 0 || slot.initial == Initial::Caller;
+                assert!(
+                    !counts || bits(found) == bits(expected),
+                    "{}, {name}: {found:?} {expected:?}",
+                    entry.name
+                );
+            }
             assert_eq!(bits(&self.params[number]), bits(&entry.params), "parameters of {}", entry.name);
+            let average = &self.averages[number];
+            assert_eq!(average.steps, entry.average.steps, "count of {}", entry.name);
+            assert_eq!(bits(&average.values), bits(&entry.average.values), "average of {}", entry.name);
         }
+    }
+}
+
+impl Entry {
+    /// State of step 0 is still to be made, but for what the caller fills.
+    fn load(&mut self, rule: &AnyRule, step: u64, state: Vec<Vec<f32>>) {
+        for ((held, loaded), slot) in self.state.iter_mut().zip(state).zip(rule.slots()) {
+            if step > 0 || slot.initial == Initial::Caller {
+                *held = loaded;
+            }
+        }
+        self.step = step;
     }
 }
 
@@ -571,50 +833,107 @@ fn assert_same_items(found: &[Item], expected: &[Item]) {
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(bits(&found.params), bits(&expected.params));
         assert_eq!(found.grads.as_deref().map(bits), expected.grads.as_deref().map(bits));
+        let average = |item: &Item| item.average.as_ref().map(|kept| (bits(&kept.values), kept.steps));
+        assert_eq!(average(found), average(expected));
     }
 }
 
-/// Whether it refuses gradients that are not finite, and whether it zeroes them, is told beside it.
-fn any_pass(u: &mut Unstructured<'_>, global: bool) -> Result<(Pass, bool, bool)> {
-    let mut pass = Pass::new();
-    let check = *u.choose(&[None, Some(NonFinite::Refuse), Some(NonFinite::Skip), Some(NonFinite::Step)])?;
-    pass = check.map_or(pass, |policy| pass.check(policy));
-    pass = pass.loss_scale(number(u)?).unwrap_or(pass);
-    pass = match u.int_in_range(0..=2)? {
-        0 => pass.clip_tensor_norm(number(u)?).unwrap_or(pass),
-        1 if global => pass.clip_global_norm(number(u)?).unwrap_or(pass),
-        _ => pass,
-    };
-    pass = if u.arbitrary()? { pass.flush_subnormals() } else { pass };
-    let zeroes = u.arbitrary()?;
-    Ok((if zeroes { pass.zero_grads() } else { pass }, check == Some(NonFinite::Refuse), zeroes))
+/// A pass, and what was asked of it.
+struct Asked {
+    pass: Pass,
+    check: Option<NonFinite>,
+    clips_norm: bool,
+    averages: bool,
+    zeroes: bool,
 }
+
+fn any_pass(u: &mut Unstructured<'_>, global: bool, averages: bool) -> Result<Asked> {
+    let check = *u.choose(&[None, Some(NonFinite::Refuse), Some(NonFinite::Skip), Some(NonFinite::Step)])?;
+    let mut pass = check.map_or(Pass::new(), |policy| Pass::new().check(policy));
+    pass = pass.loss_scale(number(u)?).unwrap_or(pass);
+    let clip = match u.int_in_range(0..=3)? {
+        0 => pass.clip_tensor_norm(number(u)?),
+        1 if global => pass.clip_global_norm(number(u)?),
+        _ => Ok(pass),
+    };
+    let clips_norm = clip.as_ref().is_ok_and(|clipped| *clipped != pass);
+    pass = clip.unwrap_or(pass);
+    pass = if u.ratio(1, 4)? { pass.clip_value(number(u)?).unwrap_or(pass) } else { pass };
+    pass = if u.ratio(1, 4)? { pass.bounds(-1.0, number(u)? as f32).unwrap_or(pass) } else { pass };
+    pass = if u.arbitrary()? { pass.flush_subnormals() } else { pass };
+    if averages {
+        let average = if u.arbitrary()? { Average::exponential(number(u)?) } else { Ok(Average::mean()) };
+        let average = average.unwrap_or(Average::mean()).from_step(count(u)?).every(count(u)?);
+        pass = pass.average(average.overwrite_every(count(u)?));
+    }
+    let zeroes = u.arbitrary()?;
+    Ok(Asked { pass: if zeroes { pass.zero_grads() } else { pass }, check, clips_norm, averages, zeroes })
+}
+
+impl Asked {
+    /// Makes at most one thing wrong with a parameter in the pass.
+    fn spoil(&self, u: &mut Unstructured<'_>, item: &mut Item) -> Result<Fault> {
+        Ok(match u.int_in_range(0..=19)? {
+            0 => {
+                item.extra = Some(Extra::State);
+                Some("StateCount")
+            }
+            1 => {
+                item.extra = Some(Extra::Counter);
+                Some("Pass")
+            }
+            2 if self.zeroes => {
+                item.extra = Some(Extra::ReadOnly);
+                Some("Pass")
+            }
+            3 if !self.averages => {
+                item.average = Some(Averaged { values: item.params.clone(), steps: 0 });
+                Some("Pass")
+            }
+            4 => item.average.as_mut().map(|average| {
+                average.values.push(0.0);
+                "TensorLength"
+            }),
+            _ => None,
+        })
+    }
+}
+
+/// State and a counter for those that must not have any.
+type Extras<'a> = (Option<&'a mut [f32]>, Option<&'a mut u64>);
 
 impl Item {
     fn param(&mut self) -> Param<'_> {
-        Param { id: param_id(self.number), params: &mut self.params, grads: self.grads.as_deref() }
+        Param { id: self.id, params: &mut self.params, grads: self.grads.as_deref() }
     }
 
-    /// `spare` is state for the one that must not have any.
-    fn pass_param<'a>(&'a mut self, spare: &mut Option<&'a mut [f32]>, read_only: bool) -> PassParam<'a> {
-        let grads = self.grads.as_mut().expect("a gradient");
-        let state = if self.with_state { spare.take() } else { None };
-        let params = self.params.as_mut_slice();
-        let tensor = if read_only {
-            PassTensor::new(params, grads.as_slice(), state)
+    fn pass_param<'a>(&'a mut self, extras: &mut Extras<'a>) -> PassParam<'a> {
+        let Self { id, params, grads, average, extra, .. } = self;
+        let grads = grads.as_mut().expect("a gradient");
+        let state = extras.0.take_if(|_| *extra == Some(Extra::State));
+        let tensor = if *extra == Some(Extra::ReadOnly) {
+            PassTensor::new(params.as_mut_slice(), grads.as_slice(), state)
         } else {
-            PassTensor::new(params, grads.as_mut_slice(), state)
+            PassTensor::new(params.as_mut_slice(), grads.as_mut_slice(), state)
         };
-        PassParam { id: param_id(self.number), tensor: tensor.expect("few slices") }
+        let mut tensor = tensor.expect("few slices");
+        if let Some(Averaged { values, steps }) = average {
+            tensor = tensor.average(values, steps);
+        }
+        if let Some(counter) = extras.1.take_if(|_| *extra == Some(Extra::Counter)) {
+            tensor = tensor.counter(counter);
+        }
+        PassParam { id: *id, tensor }
     }
 }
 
 fn run(u: &mut Unstructured<'_>) -> Result<()> {
     type Operation = fn(&mut Pair, &mut Unstructured<'_>) -> Result<()>;
-    const OPERATIONS: [Operation; 13] = [
+    const OPERATIONS: [Operation; 18] = [
         Pair::add_group,
         Pair::register,
         Pair::register,
+        Pair::register_huge,
         Pair::register_many,
         Pair::set_rule,
         Pair::set_lr,
@@ -623,7 +942,11 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         Pair::step,
         Pair::step_pass,
         Pair::step_pass,
+        Pair::step_pass,
         Pair::save_and_load,
+        Pair::set_back,
+        Pair::set_back,
+        Pair::load,
         Pair::load,
     ];
     let mut pair = Pair::new(any_rule(u)?);

@@ -1,27 +1,63 @@
-//! Bytes become a pass, a rule and a model; every backend must then agree with the scalar one bit for bit, what a pass refuses
-//! or skips must be as it was, and what it stores between the bounds.
+//! Bytes become a pass, a rule and a model whose tensors may count their own steps and keep averages; every backend must then
+//! agree with the scalar one bit for bit, and so must the reverse order and the two halves of a pass. What a pass refuses or
+//! skips must be as it was, counters and averages' counts included, and what it steps must be counted. At most one thing is
+//! wrong with the list, for which it must be refused as a whole.
 
 #![no_main]
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use gradstep::{
     AnyRule, Average, Backend, Error, Floats, FloatsMut, Format, Grads, NonFinite, Pass, PassReport,
-    PassTensor, Rule, Telemetry, TelemetrySlot, Workers,
+    PassTensor, Rule, Scope, Telemetry, TelemetrySlot, Workers, full_slots, splitmix64,
+};
+use gradstep_fuzz::{
+    any_rule, any_state, bits, bits_of, count, is_elementwise, number, slices, step, steps_taken, values,
 };
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Clone, Debug)]
 struct Case {
     pass: Pass,
-    bounds: (f32, f32),
-    /// Whether gradients are zeroed whatever becomes of the step.
-    always: bool,
+    kept: Option<Kept>,
+    zeroes: bool,
+    bounds: Option<(f32, f32)>,
     rule: AnyRule,
     step: u64,
     model: Vec<Owned>,
+    /// Whether all first steps start from what the rule starts from.
+    started: bool,
+    fault: Option<Fault>,
 }
 
-/// The bits of the floats are the fuzzer's: NaN, subnormals, all of them.
+/// What an average asks of the steps, as it was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    first: u64,
+    every: u64,
+    overwrites: bool,
+}
+
+impl Kept {
+    /// Whether a step is counted in the average.
+    fn takes_in(self, step: u64) -> bool {
+        let first = self.first.max(1);
+        step >= first && (step - first) % self.every.max(1) == 0
+    }
+}
+
+/// What is wrong with the first tensor.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Grads,
+    Average,
+    AverageOfNoPass,
+    ReadOnly,
+    Rows,
+    Offset,
+    StateCount,
+}
+
+/// The bits of the floats may be any: NaN, subnormals, all of them.
 #[derive(Clone, Debug)]
 enum Numbers {
     Single(Vec<f32>),
@@ -32,34 +68,52 @@ enum Numbers {
 struct Owned {
     params: Numbers,
     grads: Numbers,
+    read_only: bool,
     more: Option<Numbers>,
     state: Vec<Vec<f32>>,
-    average: Option<Vec<f32>>,
+    /// How many steps it has taken, if it counts them itself.
+    counter: Option<u64>,
+    /// With how many steps there are in it.
+    average: Option<(Vec<f32>, u64)>,
     copy: Option<Numbers>,
     rows: Option<usize>,
+    offset: usize,
 }
 
 impl<'a> Arbitrary<'a> for Case {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let rule = AnyRule::named(u.choose(AnyRule::NAMES)?).expect("a registered name");
-        let averages: bool = u.arbitrary()?;
-        let zeroes: bool = u.arbitrary()?;
-        let always = zeroes && u.arbitrary()?;
-        let (mut pass, bounds) = pass(u)?;
-        if averages {
-            pass = pass.average(average(u)?);
+        let (rule, step) = (any_rule(u)?, step(u)?);
+        let mut case = Self {
+            pass: any_pass(u)?,
+            kept: None,
+            zeroes: u.arbitrary()?,
+            bounds: None,
+            rule,
+            step,
+            model: vec![],
+            started: true,
+            fault: None,
+        };
+        case.bound(u)?;
+        if u.arbitrary()? {
+            let (average, kept) = any_average(u)?;
+            (case.pass, case.kept) = (case.pass.average(average), Some(kept));
         }
-        if zeroes {
-            pass = if always { pass.zero_grads_always() } else { pass.zero_grads() };
+        if case.zeroes {
+            case.pass = case.pass.zero_grads();
         }
-        let tensors = u.int_in_range(0..=3)?;
-        let model = (0..tensors).map(|_| Owned::any(u, &rule, averages, zeroes)).collect::<Result<_>>()?;
-        Ok(Self { pass, bounds, always, rule, step: u.int_in_range(1..=1 << 40)?, model })
+        for _ in 0..u.int_in_range(0..=3)? {
+            let tensor = Owned::any(u, &case)?;
+            case.model.push(tensor);
+        }
+        case.started = case.is_started();
+        case.spoil(u)?;
+        Ok(case)
     }
 }
 
-/// With its bounds. Numbers that are refused leave the pass as it was.
-fn pass(u: &mut Unstructured<'_>) -> Result<(Pass, (f32, f32))> {
+/// Numbers that are refused leave the pass as it was.
+fn any_pass(u: &mut Unstructured<'_>) -> Result<Pass> {
     type Setting = fn(Pass, f64) -> std::result::Result<Pass, Error>;
     let settings: [Setting; 7] = [
         Pass::loss_scale,
@@ -71,35 +125,37 @@ fn pass(u: &mut Unstructured<'_>) -> Result<(Pass, (f32, f32))> {
         Pass::max_norm,
     ];
     let mut pass = Pass::new();
-    for setting in settings {
-        let value: Option<f64> = u.arbitrary()?;
-        pass = value.map_or(pass, |value| setting(pass, value).unwrap_or(pass));
+    for _ in 0..u.int_in_range(0..=4)? {
+        let (setting, value) = (u.choose(&settings)?, number(u)?);
+        pass = setting(pass, value).unwrap_or(pass);
     }
     let policies = [None, Some(NonFinite::Refuse), Some(NonFinite::Skip), Some(NonFinite::Step)];
     pass = u.choose(&policies)?.map_or(pass, |policy| pass.check(policy));
-    let mut bounds = (u.arbitrary()?, u.arbitrary()?);
-    match pass.bounds(bounds.0, bounds.1) {
-        Ok(bounded) => pass = bounded,
-        Err(_) => bounds = (f32::NEG_INFINITY, f32::INFINITY),
-    }
     pass = if u.arbitrary()? { pass.centralize() } else { pass };
-    Ok((if u.arbitrary()? { pass.flush_subnormals() } else { pass }, bounds))
+    Ok(if u.arbitrary()? { pass.flush_subnormals() } else { pass })
 }
 
-fn average(u: &mut Unstructured<'_>) -> Result<Average> {
-    let kinds = [Average::exponential, Average::warming_up, Average::power];
-    let average = u.choose(&kinds)?(u.arbitrary()?).unwrap_or(Average::mean());
-    let mut small = || u.int_in_range(0..=9);
-    Ok(average.from_step(small()?).every(small()?).overwrite_every(small()?))
+fn any_average(u: &mut Unstructured<'_>) -> Result<(Average, Kept)> {
+    let average = if u.arbitrary()? {
+        Average::exponential(number(u)?).unwrap_or(Average::mean())
+    } else {
+        Average::mean()
+    };
+    let (first, every, overwrite) = (count(u)?, count(u)?, count(u)?);
+    let average = average.from_step(first).every(every).overwrite_every(overwrite);
+    Ok((average, Kept { first, every, overwrites: overwrite > 0 }))
 }
 
 impl Numbers {
     fn any(u: &mut Unstructured<'_>, len: usize) -> Result<Self> {
-        let mut half = || (0..len).map(|_| u.arbitrary()).collect::<Result<Vec<u16>>>();
-        Ok(match half()? {
-            bits if bits.first().is_some_and(|bits| bits % 3 == 1) => Self::Half(Format::Bf16, bits),
-            bits if bits.first().is_some_and(|bits| bits % 3 == 2) => Self::Half(Format::F16, bits),
-            upper => Self::Single(singles(u, &upper)?),
+        let kind = u.int_in_range(0..=3)?;
+        if kind == 3 {
+            return Ok(Self::Half(Format::F16, any_halves(u, len)?));
+        }
+        let singles = values(u, len)?;
+        Ok(match kind {
+            2 => Self::Half(Format::Bf16, singles.iter().map(|x| (x.to_bits() >> 16) as u16).collect()),
+            _ => Self::Single(singles),
         })
     }
 
@@ -117,51 +173,30 @@ impl Numbers {
         }
     }
 
-    fn values(&self) -> Vec<f32> {
-        match self {
-            Self::Single(floats) => floats.clone(),
-            Self::Half(Format::Bf16, bits) => {
-                bits.iter().map(|&b| f32::from_bits(u32::from(b) << 16)).collect()
-            }
-            Self::Half(Format::F16, bits) => bits.iter().map(|&bits| f16(bits)).collect(),
-        }
-    }
-
-    fn zero(&mut self) {
-        match self {
-            Self::Single(floats) => floats.fill(0.0),
-            Self::Half(_, bits) => bits.fill(0),
-        }
-    }
-
     /// Which NaN is not specified.
     fn bits(&self) -> Vec<u32> {
         match self {
-            Self::Single(floats) => floats.iter().map(bits_of).collect(),
+            Self::Single(floats) => bits(floats),
             Self::Half(format, bits) => bits.iter().map(|&bits| half_bits(*format, bits)).collect(),
+        }
+    }
+
+    fn push_zero(&mut self) {
+        match self {
+            Self::Single(floats) => floats.push(0.0),
+            Self::Half(_, bits) => bits.push(0),
         }
     }
 }
 
-/// From the upper halves of their bits.
-fn singles(u: &mut Unstructured<'_>, upper: &[u16]) -> Result<Vec<f32>> {
-    let single = |&upper: &u16| Ok(f32::from_bits(u32::from(upper) << 16 | u32::from(u.arbitrary::<u16>()?)));
-    upper.iter().map(single).collect()
-}
-
-fn f16(bits: u16) -> f32 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
-    let magnitude = match exponent {
-        0 => fraction * 2.0_f32.powi(-24),
-        0x1f if fraction > 0.0 => f32::NAN,
-        0x1f => f32::INFINITY,
-        _ => (1.0 + fraction / 1024.0) * 2.0_f32.powi(exponent - 15),
+/// Any bits, or numbers about 1.
+fn any_halves(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<u16>> {
+    let (mut seed, any_bits) = (u.arbitrary::<u16>()?.into(), u.ratio(1, 4)?);
+    let half = |_| match splitmix64(&mut seed) {
+        random if any_bits => random as u16,
+        random => random as u16 & 0x83ff | (11 + (random >> 32) as u16 % 8) << 10,
     };
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
-}
-
-fn bits_of(x: &f32) -> u32 {
-    if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }
+    Ok((0..len).map(half).collect())
 }
 
 fn half_bits(format: Format, bits: u16) -> u32 {
@@ -170,118 +205,308 @@ fn half_bits(format: Format, bits: u16) -> u32 {
 }
 
 impl Owned {
-    fn any(u: &mut Unstructured<'_>, rule: &AnyRule, averages: bool, zeroes: bool) -> Result<Self> {
+    fn any(u: &mut Unstructured<'_>, case: &Case) -> Result<Self> {
         let len = u.int_in_range(0..=40)?;
-        let mut floats =
-            |len| (0..len).map(|_| Ok(f32::from_bits(u.arbitrary()?))).collect::<Result<Vec<f32>>>();
-        let slots = 0..rule.slots().len();
-        let state = slots.map(|slot| floats(rule.slots()[slot].len(len))).collect::<Result<_>>()?;
-        let average = if averages { Some(floats(len)?) } else { None };
         let rows = u.int_in_range(1..=len.max(1))?;
-        Ok(Self {
+        let average = if case.kept.is_some() && u.ratio(3, 4)? {
+            Some((values(u, len)?, steps_taken(u)?))
+        } else {
+            None
+        };
+        let mut owned = Self {
             params: Numbers::any(u, len)?,
             grads: Numbers::any(u, len)?,
-            more: if zeroes || u.arbitrary()? { None } else { Some(Numbers::any(u, len)?) },
-            state,
+            read_only: !case.zeroes && u.arbitrary()?,
+            more: if case.zeroes || u.arbitrary()? { None } else { Some(Numbers::any(u, len)?) },
+            state: any_state(u, &case.rule, len)?,
+            counter: if u.arbitrary()? { Some(steps_taken(u)?) } else { None },
             average,
             copy: if u.arbitrary()? { Some(Numbers::any(u, len)?) } else { None },
             rows: len.is_multiple_of(rows).then_some(rows),
-        })
+            offset: 0,
+        };
+        if owned.next_step(case.step) == 1 && !u.ratio(1, 8)? {
+            owned.start(&case.rule);
+        }
+        Ok(owned)
+    }
+
+    /// The number of its step where that of the call is `step`.
+    fn next_step(&self, step: u64) -> u64 {
+        self.counter.map_or(step, |steps| steps.saturating_add(1))
+    }
+
+    fn start(&mut self, rule: &AnyRule) {
+        let slot = TelemetrySlot::default();
+        self.tensor(&[], &slot).init_state(rule).expect("state of that rule");
+    }
+
+    /// Whether its state is what comes before the first step.
+    fn is_started(&self, rule: &AnyRule) -> bool {
+        let mut started = self.clone();
+        started.start(rule);
+        let (mine, start) = (self.state.iter().flatten(), started.state.iter().flatten());
+        mine.zip(start).all(|(x, y)| x == y || x.is_nan() && y.is_nan())
     }
 
     fn tensor<'a>(&'a mut self, more: &'a [Floats<'a>], slot: &'a TelemetrySlot) -> PassTensor<'a> {
-        let grads = Grads::Write(self.grads.write());
-        let state = self.state.iter_mut().map(Vec::as_mut_slice);
-        let mut tensor = PassTensor::new(self.params.write(), grads, state).expect("few slices");
-        tensor = tensor.more_grads(more).telemetry(slot);
+        let grads =
+            if self.read_only { Grads::Read(self.grads.read()) } else { Grads::Write(self.grads.write()) };
+        let mut tensor =
+            PassTensor::new(self.params.write(), grads, slices(&mut self.state)).expect("few slices");
+        tensor = tensor.more_grads(more).telemetry(slot).shard_at(self.offset);
         tensor = self.rows.into_iter().fold(tensor, PassTensor::rows);
-        tensor = self.average.iter_mut().fold(tensor, |tensor, average| tensor.average(average));
+        tensor = self.counter.iter_mut().fold(tensor, PassTensor::counter);
+        if let Some((average, averaged)) = &mut self.average {
+            tensor = tensor.average(average, averaged);
+        }
         self.copy.iter_mut().fold(tensor, |tensor, copy| tensor.copy_out(copy.write()))
     }
 
+    /// All that it has, and last the state.
     fn bits(&self) -> Vec<Vec<u32>> {
         let numbers = [Some(&self.params), Some(&self.grads), self.copy.as_ref()];
-        let singles =
-            self.state.iter().chain(&self.average).map(|values| values.iter().map(bits_of).collect());
+        let average = self.average.iter().map(|(average, _)| average);
+        let singles = average.chain(&self.state).map(|values| bits(values));
         numbers.into_iter().flatten().map(Numbers::bits).chain(singles).collect()
+    }
+
+    fn averaged(&self) -> Option<u64> {
+        self.average.as_ref().map(|(_, averaged)| *averaged)
     }
 }
 
 /// All that can be seen of a step.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Seen {
-    bits: Vec<Vec<Vec<u32>>>,
+    model: Vec<Owned>,
     skipped: Vec<bool>,
+    non_finite: Vec<u64>,
     told: Vec<Telemetry>,
-    /// In which two norms that are NaN are the same.
-    report: String,
+    report: PassReport,
+}
+
+impl Seen {
+    fn assert_same(&self, other: &Self, label: &str) {
+        // In what is printed, two norms that are NaN are the same.
+        assert_eq!(format!("{:?}", self.report), format!("{:?}", other.report), "{label}");
+        assert_eq!((&self.skipped, &self.non_finite), (&other.skipped, &other.non_finite), "{label}");
+        assert_eq!(format!("{:?}", self.told), format!("{:?}", other.told), "{label}");
+        assert_same_model(&self.model, &other.model, label);
+    }
+}
+
+fn assert_same_model(found: &[Owned], expected: &[Owned], label: &str) {
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found.counter, expected.counter, "counter of {i}, {label}");
+        assert_eq!(found.averaged(), expected.averaged(), "count of {i}, {label}");
+        assert_eq!(found.bits(), expected.bits(), "tensor {i}, {label}");
+    }
+}
+
+/// How the step is taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    AtOnce,
+    Reversed,
+    /// First what has to be known of all tensors, then the step.
+    InHalves,
 }
 
 impl Case {
-    fn run(&mut self, backend: Backend) -> std::result::Result<(Seen, PassReport), Error> {
-        let slots: Vec<_> = self.model.iter().map(|_| TelemetrySlot::default()).collect();
-        let more: Vec<_> = self.model.iter().map(|tensor| tensor.more.clone()).collect();
+    fn bound(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let edges = values(u, 2)?;
+        if u.arbitrary()? {
+            let bounded = self.pass.bounds(edges[0], edges[1]);
+            assert_eq!(bounded.is_ok(), edges[0] <= edges[1]);
+            if let Ok(bounded) = bounded {
+                (self.pass, self.bounds) = (bounded, Some((edges[0], edges[1])));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes at most one thing wrong.
+    fn spoil(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        use Fault::{Average, AverageOfNoPass, Grads, Offset, ReadOnly, Rows, StateCount};
+        let fault = *u.choose(&[Grads, Average, AverageOfNoPass, ReadOnly, Rows, Offset, StateCount])?;
+        let (zeroes, averages) = (self.zeroes, self.kept.is_some());
+        let Some(first) = self.model.first_mut().filter(|_| u.ratio(1, 8).unwrap_or(false)) else {
+            return Ok(());
+        };
+        match fault {
+            Grads => first.grads.push_zero(),
+            Average => match &mut first.average {
+                Some((average, _)) => average.push(0.0),
+                None => return Ok(()),
+            },
+            AverageOfNoPass if averages => return Ok(()),
+            AverageOfNoPass => first.average = Some((vec![0.0; first.params.read().len()], 0)),
+            ReadOnly if !zeroes => return Ok(()),
+            ReadOnly => first.read_only = true,
+            Rows => first.rows = Some(0),
+            Offset => first.offset = 1,
+            StateCount => first.state.push(vec![]),
+        }
+        self.fault = Some(fault);
+        Ok(())
+    }
+
+    fn is_started(&self) -> bool {
+        let first = |tensor: &&Owned| tensor.next_step(self.step) == 1;
+        self.model.iter().filter(first).all(|tensor| tensor.is_started(&self.rule))
+    }
+
+    fn run(&self, backend: Backend, way: Way) -> (std::result::Result<PassReport, Error>, Seen) {
+        let mut model = self.model.clone();
+        let slots: Vec<_> = model.iter().map(|_| TelemetrySlot::default()).collect();
+        let more: Vec<_> = model.iter().map(|tensor| tensor.more.clone()).collect();
         let more: Vec<Vec<_>> = more.iter().map(|more| more.iter().map(Numbers::read).collect()).collect();
-        let mut tensors: Vec<_> = (self.model.iter_mut().zip(&more).zip(&slots))
+        let mut tensors: Vec<_> = (model.iter_mut().zip(&more).zip(&slots))
             .map(|((tensor, more), slot)| tensor.tensor(more, slot))
             .collect();
-        let workers = Workers::serial().backend(backend);
-        let report = workers.step_pass(&self.pass, &self.rule, self.step, &mut tensors)?;
-        let skipped = tensors.iter().map(PassTensor::skipped).collect();
-        let seen = Seen {
-            skipped,
-            bits: self.model.iter().map(Owned::bits).collect(),
-            told: slots.iter().map(TelemetrySlot::get).collect(),
-            report: format!("{report:?}"),
-        };
-        Ok((seen, report))
-    }
-
-    fn bits(&self) -> Vec<Vec<Vec<u32>>> {
-        self.model.iter().map(Owned::bits).collect()
-    }
-
-    /// A tensor as a step leaves it that leaves it out.
-    fn left_out(&self, i: usize) -> Owned {
-        let mut tensor = self.model[i].clone();
-        if self.always {
-            tensor.grads.zero();
+        if way == Way::Reversed {
+            tensors.reverse();
         }
-        tensor
+        let result = self.step(&Workers::serial().backend(backend), way, &mut tensors);
+        if way == Way::Reversed {
+            tensors.reverse();
+        }
+        let skipped = tensors.iter().map(PassTensor::skipped).collect();
+        let non_finite = tensors.iter().map(PassTensor::non_finite).collect();
+        let told = slots.iter().map(TelemetrySlot::get).collect();
+        let nothing = PassReport {
+            refused: false,
+            stepped: 0,
+            skipped: 0,
+            elements: 0,
+            non_finite: 0,
+            grad_norm: None,
+        };
+        (result, Seen { model, skipped, non_finite, told, report: result.unwrap_or(nothing) })
     }
 
-    fn is_within_bounds(&self, i: usize) -> bool {
-        let Owned { params, copy, .. } = &self.model[i];
-        let within = |x: &f32| x.is_nan() || self.bounds.0 <= *x && *x <= self.bounds.1;
-        [Some(params), copy.as_ref()].into_iter().flatten().all(|numbers| numbers.values().iter().all(within))
+    fn step(
+        &self,
+        workers: &Workers,
+        way: Way,
+        tensors: &mut [PassTensor<'_>],
+    ) -> std::result::Result<PassReport, Error> {
+        let Self { pass, rule, step, .. } = self;
+        if way != Way::InHalves {
+            return workers.step_pass(pass, rule, *step, tensors);
+        }
+        workers.measure_pass(pass, rule, *step, tensors)?;
+        let sums: Vec<_> = tensors.iter().map(PassTensor::sums).collect();
+        tensors.iter_mut().zip(&sums).for_each(|(tensor, sums)| tensor.set_sums(*sums));
+        workers.finish_pass(pass, rule, *step, tensors, &sums)
     }
-}
 
-/// A pass with a part that no tensor has, or with bounds between which a format has no number.
-fn is_expected(error: Error) -> bool {
-    matches!(error, Error::NoEffect { .. } | Error::FormatBounds { .. })
+    fn check_refusal(&self) {
+        for backend in [Backend::SCALAR, Backend::detect()] {
+            let (result, seen) = self.run(backend, Way::AtOnce);
+            let error = result.expect_err("something is wrong with the list");
+            let shown = format!("{error:?}");
+            let expected = match self.fault {
+                Some(Fault::Grads | Fault::Average) => "TensorLength",
+                Some(Fault::AverageOfNoPass | Fault::ReadOnly) => "Pass",
+                Some(Fault::Rows) => "Rows",
+                Some(Fault::Offset) => "ShardOffset",
+                Some(Fault::StateCount) => "StateCount",
+                None => "FirstState",
+            };
+            let other = !self.started && shown.starts_with("FirstState");
+            assert!(shown.starts_with(expected) || other, "{shown} and not {expected}");
+            assert!(!error.to_string().is_empty());
+            assert_same_model(&seen.model, &self.model, "refused");
+        }
+    }
+
+    /// What is promised of a step, whatever the numbers.
+    fn check_step(&self, seen: &Seen) {
+        let Seen { model, skipped, told, report, .. } = seen;
+        assert!(!report.refused || report.non_finite > 0 && skipped.iter().all(|skipped| *skipped));
+        assert_eq!(report.skipped, skipped.iter().filter(|skipped| **skipped).count());
+        assert_eq!(report.stepped + report.skipped, model.len());
+        assert_eq!(report.next_step(self.step) == self.step, report.refused || self.step == u64::MAX);
+        for (i, (before, after)) in self.model.iter().zip(model).enumerate() {
+            if skipped[i] {
+                self.check_left_out(before, after, report.stepped > 0);
+                assert_eq!(told[i], Telemetry::default());
+            } else {
+                self.check_stepped(before, after);
+            }
+        }
+        if self.rule.scope() == Scope::Together && report.stepped > 0 {
+            let full = full_slots(self.rule.slots());
+            let shared =
+                |tensor: &Owned| -> Vec<_> { tensor.state[full..].iter().map(|x| bits(x)).collect() };
+            model.iter().for_each(|tensor| assert_eq!(shared(tensor), shared(&model[0])));
+        }
+    }
+
+    /// It is as it was, but for numbers that its rule shares among all tensors.
+    fn check_left_out(&self, before: &Owned, after: &Owned, others_stepped: bool) {
+        let shares = others_stepped && self.rule.scope() == Scope::Together;
+        let shared = self.rule.slots().len() - full_slots(self.rule.slots());
+        let [mut before_bits, mut after_bits] = [before, after].map(Owned::bits);
+        if shares {
+            before_bits.truncate(before_bits.len() - shared);
+            after_bits.truncate(after_bits.len() - shared);
+        }
+        assert_eq!(before_bits, after_bits);
+        assert_eq!((before.counter, before.averaged()), (after.counter, after.averaged()));
+    }
+
+    fn check_stepped(&self, before: &Owned, after: &Owned) {
+        let step = before.next_step(self.step);
+        assert_eq!(after.counter, before.counter.map(|_| step));
+        let counts = self.kept.is_some_and(|kept| kept.takes_in(step));
+        assert_eq!(after.averaged(), before.averaged().map(|count| count.saturating_add(counts.into())));
+        if self.zeroes {
+            assert!(after.grads.bits().iter().all(|bits| *bits == 0));
+        } else {
+            assert_eq!(after.grads.bits(), before.grads.bits());
+        }
+        self.check_params(before, after);
+    }
+
+    fn check_params(&self, before: &Owned, after: &Owned) {
+        let Numbers::Single(params) = &after.params else { return };
+        let overwritten = after.average.is_some() && self.kept.is_some_and(|kept| kept.overwrites);
+        if let (Some((low, high)), false) = (self.bounds, overwritten) {
+            assert!(params.iter().all(|p| p.is_nan() || low <= *p && *p <= high));
+        }
+        if let Some(Numbers::Single(copy)) = &after.copy {
+            assert_eq!(bits(copy), bits(params));
+        }
+        // The first that counts is copied.
+        if let (Some((average, _)), Some(0)) = (&after.average, before.averaged()) {
+            let same = average.iter().zip(params).all(|(a, p)| bits_of(a) == bits_of(p));
+            assert!(same, "{average:?} {params:?}");
+        }
+    }
 }
 
 fuzz_target!(|case: Case| {
-    let mut stepped = case.clone();
-    let (expected, report) = match stepped.run(Backend::SCALAR) {
-        Ok(seen) => seen,
-        Err(error) => {
-            assert!(is_expected(error), "{error}");
-            return assert_eq!(stepped.bits(), case.bits(), "refused: {error}");
-        }
-    };
-    assert!(!report.refused || expected.skipped.iter().all(|skipped| *skipped));
-    assert!(!report.refused || report.non_finite > 0);
-    for (i, skipped) in expected.skipped.iter().enumerate() {
-        if *skipped {
-            assert_eq!(case.left_out(i).bits(), expected.bits[i], "tensor {i} was left out");
-            assert_eq!(expected.told[i], Telemetry::default());
-        } else {
-            assert!(stepped.is_within_bounds(i), "tensor {i} is not within {:?}", case.bounds);
-        }
+    if case.fault.is_some() || !case.started {
+        return case.check_refusal();
     }
+    let (result, expected) = case.run(Backend::SCALAR, Way::AtOnce);
+    let _ = result.expect("nothing is wrong with the list");
+    case.check_step(&expected);
     for backend in Backend::available() {
-        assert_eq!(case.clone().run(backend).map(|(seen, _)| seen).as_ref(), Ok(&expected), "{backend}");
+        case.run(backend, Way::AtOnce).1.assert_same(&expected, &backend.to_string());
+    }
+    case.run(Backend::detect(), Way::Reversed).1.assert_same(&expected, "reversed");
+    let (result, seen) = case.run(Backend::detect(), Way::InHalves);
+    match result {
+        Ok(_) => seen.assert_same(&expected, "in halves"),
+        // Norms of a whole tensor, the rule's own or those of adaptive clipping, cannot be had from shards.
+        Err(error) => {
+            assert!(matches!(error, Error::Pass { .. }), "{error}");
+            assert!(!is_elementwise(&case.rule) || case.model.iter().any(|tensor| tensor.rows.is_none()));
+            assert_same_model(&seen.model, &case.model, "in halves");
+        }
     }
 });

@@ -1,6 +1,7 @@
 //! Bytes become a schedule, with settings sane and absurd, and steps; it must have the values of its documented formula, here
 //! in plain code on the platform's functions, or be refused for the first setting that is out of range. A plateau is compared
-//! with a twin that counts metrics in another way.
+//! with a twin that counts metrics in another way. A loss scaler with any settings, restored from any state, must be refused or
+//! work for ever.
 
 #![no_main]
 
@@ -8,13 +9,14 @@ use std::f64::consts::PI;
 
 use arbitrary::{Result, Unstructured};
 use gradstep::{
-    Domain, Error,
+    Domain, Error, LossScaler, Pass,
     schedule::{
         Constant, Cosine, Cyclic, CyclicMode, Exponential, InverseSqrt, Linear, Mode, MultiStep, OneCycle,
         Plateau, PlateauState, Polynomial, Schedule, Shape, StepDecay, Threshold, WarmRestarts, Warmup,
         WarmupStableDecay,
     },
 };
+use gradstep_fuzz::{count, limits, number};
 use libfuzzer_sys::fuzz_target;
 
 /// A schedule, and what is known of it without it.
@@ -81,42 +83,6 @@ impl Near {
 
     fn holds(self, found: f64) -> bool {
         (found - self.value).abs() <= self.error
-    }
-}
-
-/// Numbers of every kind, more often those that are of use.
-fn number(u: &mut Unstructured<'_>) -> Result<f64> {
-    const EDGES: [f64; 14] = [
-        0.0,
-        -0.0,
-        1.0,
-        -1.0,
-        0.5,
-        2.0,
-        1.0 - f64::EPSILON / 2.0,
-        1.0 + f64::EPSILON,
-        f64::MIN_POSITIVE,
-        5e-324,
-        f64::MAX,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        f64::NAN,
-    ];
-    match u.int_in_range(0..=7)? {
-        0..=3 => Ok(f64::from(u.arbitrary::<u8>()?) / 200.0),
-        4 => Ok(f64::from(u.arbitrary::<u16>()?)),
-        5 | 6 => Ok(*u.choose(&EDGES)?),
-        _ => u.arbitrary(),
-    }
-}
-
-/// Steps: few, many, and all that there are.
-fn count(u: &mut Unstructured<'_>) -> Result<u64> {
-    match u.int_in_range(0..=7)? {
-        0..=3 => u.int_in_range(0..=20),
-        4 | 5 => Ok(u.arbitrary::<u16>()?.into()),
-        6 => Ok(u64::MAX - u64::from(u.arbitrary::<u8>()?)),
-        _ => u.arbitrary(),
     }
 }
 
@@ -653,7 +619,7 @@ fn check_plateau(u: &mut Unstructured<'_>) -> Result<()> {
         if u.ratio(1, 8)? {
             let any_state = PlateauState {
                 factor: number(u)?,
-                best: Some(number(u)?),
+                best: if u.arbitrary()? { Some(number(u)?) } else { None },
                 bad: count(u)?,
                 cooldown: count(u)?,
             };
@@ -678,9 +644,123 @@ fn check_plateau(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
+type ScalerSetter = fn(LossScaler, f64) -> std::result::Result<LossScaler, Error>;
+
+/// Sets a number that is sound, and leaves the scaler as it was where it refuses a number.
+fn set_scaler(
+    u: &mut Unstructured<'_>,
+    scaler: &mut LossScaler,
+    option: &str,
+    setter: ScalerSetter,
+    sound: impl Fn(f64) -> bool,
+) -> Result<f64> {
+    let value = number(u)?;
+    match setter(*scaler, value) {
+        Ok(set) => {
+            assert!(value > 0.0 && value.is_finite(), "{option} {value}");
+            *scaler = if sound(value) { set } else { *scaler };
+        }
+        Err(Error::OutOfRange { option: named, value: told, .. }) => {
+            assert_eq!((named, told.to_bits()), (option, value.to_bits()));
+        }
+        Err(other) => panic!("{option} {value}: {other}"),
+    }
+    Ok(value)
+}
+
+fn small_count(u: &mut Unstructured<'_>) -> Result<u32> {
+    if u.ratio(3, 4)? { u.int_in_range(0..=5) } else { Ok(u32::MAX - u.int_in_range(0..=2)?) }
+}
+
+/// A loss scaler with its settings.
+#[derive(Debug)]
+struct Scaler {
+    scaler: LossScaler,
+    growth: f64,
+    backoff: f64,
+    interval: u32,
+}
+
+impl Scaler {
+    fn new(u: &mut Unstructured<'_>) -> Result<Self> {
+        let interval = small_count(u)?;
+        let mut scaler = LossScaler::new().growth_interval(interval);
+        let before = scaler;
+        let growth =
+            set_scaler(u, &mut scaler, "growth_factor", LossScaler::growth_factor, limits::is_sound_growth)?;
+        let growth = if scaler == before { 2.0 } else { growth };
+        let before = scaler;
+        let backoff = set_scaler(
+            u,
+            &mut scaler,
+            "backoff_factor",
+            LossScaler::backoff_factor,
+            limits::is_sound_backoff,
+        )?;
+        let backoff = if scaler == before { 0.5 } else { backoff };
+        Ok(Self { scaler, growth, backoff, interval })
+    }
+
+    /// From the state that it is in, or from any.
+    fn restore(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        if u.arbitrary()? {
+            let fresh = self.scaler.from_scale(1.0).expect("a number above 0").from_tracker(0);
+            let restored = fresh.from_scale(self.scaler.scale()).expect("a scale that it had");
+            assert_eq!(restored.from_tracker(self.scaler.growth_tracker()), self.scaler);
+            return Ok(());
+        }
+        set_scaler(u, &mut self.scaler, "scale", LossScaler::from_scale, limits::is_sound_scale)?;
+        let tracker = limits::sound_tracker(small_count(u)?, self.interval);
+        self.scaler = self.scaler.from_tracker(tracker);
+        Ok(())
+    }
+
+    fn update(&mut self, refused: bool) {
+        let (scale, tracker) = (self.scaler.scale(), self.scaler.growth_tracker());
+        self.scaler.update(refused);
+        let grows = !refused && self.interval > 0 && tracker.saturating_add(1) >= self.interval;
+        let factor = match (refused, grows) {
+            (true, _) => self.backoff,
+            (_, true) => self.growth,
+            _ => 1.0,
+        };
+        let (expected, found) = (f64::from((scale * factor) as f32), self.scaler.scale());
+        let ordinary = [scale, expected].iter().all(|scale| (1e-37..=1e37).contains(scale));
+        assert!(!ordinary || factor == 1.0 || found == expected, "{scale} became {found}: {self:?}");
+        // The scale that was set may be no `f32`, and is rounded to one.
+        let rounded = f64::from(scale as f32);
+        let (low, high) = (scale.min(rounded), scale.max(rounded));
+        assert!(if factor < 1.0 { found <= high } else { found >= low }, "{scale} became {found}: {self:?}");
+        let expected = if refused || grows { 0 } else { tracker.saturating_add(1) };
+        assert_eq!(self.scaler.growth_tracker(), expected, "{self:?}");
+    }
+
+    /// It can go on.
+    fn assert_works(&self) {
+        let scale = self.scaler.scale();
+        assert!(scale > 0.0 && scale <= f64::from(f32::MAX), "{self:?}");
+        assert!(Pass::new().loss_scale(scale).is_ok() || limits::is_below_every_pass(scale), "{self:?}");
+    }
+}
+
+fn check_scaler(u: &mut Unstructured<'_>) -> Result<()> {
+    let mut scaler = Scaler::new(u)?;
+    for _ in 0..u.int_in_range(0..=40)? {
+        match u.int_in_range(0..=7)? {
+            0 => scaler.restore(u)?,
+            many => scaler.update(many % 2 == 0),
+        }
+        scaler.assert_works();
+    }
+    Ok(())
+}
+
 fuzz_target!(|data: &[u8]| {
     let u = &mut Unstructured::new(data);
-    let is_plateau = u.ratio(1, 6).unwrap_or_default();
     // Where the bytes come to an end, so does the check.
-    let _ = if is_plateau { check_plateau(u) } else { check_case(u) };
+    let _ = match u.int_in_range(0..=7) {
+        Ok(0) => check_plateau(u),
+        Ok(1) => check_scaler(u),
+        _ => check_case(u),
+    };
 });

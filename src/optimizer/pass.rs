@@ -50,6 +50,7 @@ impl<R: Rule> Optimizer<R> {
     ) -> Result<PassReport, Error> {
         params.sort_unstable_by_key(|param| param.id);
         self.check_pass(pass, params)?;
+        self.find_shared();
         let mut tensors = recycle(core::mem::take(&mut self.pass_tensors));
         collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
         // The groups one after the other, as `step` has them.

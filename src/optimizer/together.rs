@@ -1,8 +1,11 @@
 //! Numbers that all parameters of a group share: one estimate of a distance, one total of squares.
 //!
-//! The state of each parameter has a copy of them, so that a checkpoint needs nothing beside. A step changes the copies of
-//! the parameters that it is given. Here the others are brought up to date, so that a parameter which was left out goes on
-//! from what the group has found meanwhile.
+//! The state of each parameter has a copy of them, so that a checkpoint needs nothing beside, and nothing else keeps them: what
+//! is loaded, an older checkpoint too, is what the group goes on from. A step changes the copies of the parameters that it is
+//! given. Here the others are brought up to date, so that a parameter which was left out goes on from what the group has found
+//! meanwhile.
+
+use core::ops::Range;
 
 use wide::bytemuck;
 
@@ -15,6 +18,19 @@ use crate::{
 };
 
 impl<R: Rule> Optimizer<R> {
+    /// Before a step: finds the numbers that each group goes on from, those of the parameter that has taken the most steps.
+    pub(super) fn find_shared(&mut self) {
+        if !self.groups.iter().any(shares) {
+            return;
+        }
+        self.shared.fill(Shared::default());
+        for entry in self.entries.iter().filter(|entry| entry.step > 0 && shares(&self.groups[entry.group])) {
+            let scalars = entry.scalars(bytemuck::cast_slice(&self.arena));
+            let shared = &mut self.shared[entry.group];
+            *shared = shared.newer(Shared { steps: entry.step, scalars });
+        }
+    }
+
     /// After a step: copies what each group shares from one of the stepped parameters to all that have taken a step.
     pub(super) fn share_numbers(&mut self, stepped: impl Iterator<Item = ParamId> + Clone) {
         for group in 0..self.groups.len() {
@@ -27,23 +43,10 @@ impl<R: Rule> Optimizer<R> {
     }
 
     fn share_numbers_of(&mut self, newest: usize) {
-        let Self { entries, arena, shared, .. } = self;
-        let arena: &mut [f32] = bytemuck::cast_slice_mut(arena);
-        let (group, scalars) = (entries[newest].group, entries[newest].scalars(arena));
-        let others = entries.iter().filter(|entry| entry.group == group && entry.step > 0);
-        let steps = others.clone().map(|entry| entry.step).max().unwrap_or(0);
-        others.for_each(|entry| entry.set_scalars(arena, scalars));
-        shared[group] = Shared { steps, scalars };
-    }
-
-    /// After a load: the group goes on from the newest numbers that any of its parameters has.
-    pub(super) fn learn_shared(&mut self, place: usize) {
-        let entry = &self.entries[place];
-        if entry.step > 0 && shares(&self.groups[entry.group]) {
-            let loaded =
-                Shared { steps: entry.step, scalars: entry.scalars(bytemuck::cast_slice(&self.arena)) };
-            let shared = &mut self.shared[entry.group];
-            *shared = loaded.newer(*shared);
+        let Self { entries, arena, .. } = self;
+        let (group, numbers) = (entries[newest].group, entries[newest].lines_of_scalars());
+        for entry in entries.iter().filter(|entry| entry.group == group && entry.step > 0) {
+            arena.copy_within(numbers.clone(), entry.lines_of_scalars().start);
         }
     }
 }
@@ -60,9 +63,9 @@ impl Entry {
         scalars
     }
 
-    fn set_scalars(&self, arena: &mut [f32], scalars: [f64; MAX_SCALARS]) {
-        let slices = self.slices_mut(&mut arena[self.elements()]);
-        let held = self.slots.iter().zip(slices).skip(full_slots(self.slots));
-        held.zip(scalars).for_each(|((slot, slice), scalar)| slot.write(slice, scalar));
+    /// Where the numbers about the whole tensor are: in a line each, at the end.
+    fn lines_of_scalars(&self) -> Range<usize> {
+        let scalars = self.slots.len() - full_slots(self.slots);
+        self.lines.end - scalars..self.lines.end
     }
 }

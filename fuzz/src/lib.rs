@@ -1,0 +1,187 @@
+//! What the fuzz targets share: how bytes become numbers, steps, rules with options, and slices.
+//!
+//! Numbers come from a seed rather than from a byte for each bit, so that a short input makes a whole model. One choice in
+//! four takes the fuzzer's own bits, with which it can search for a number.
+
+pub mod limits;
+
+use std::sync::LazyLock;
+
+use arbitrary::{Result, Unstructured};
+use gradstep::{AnyRule, Backend, Kind, Rule, Slot, Value, splitmix64};
+
+/// The bits of a number. Which NaN an operation gives is not specified.
+pub fn bits_of(x: &f32) -> u32 {
+    if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }
+}
+
+pub fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(bits_of).collect()
+}
+
+/// Numbers of every kind, more often those that are of use.
+pub fn number(u: &mut Unstructured<'_>) -> Result<f64> {
+    const EDGES: [f64; 20] = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        2.0,
+        1.0 - f64::EPSILON / 2.0,
+        1.0 + f64::EPSILON,
+        f64::MIN_POSITIVE,
+        5e-324,
+        f32::MAX as f64,
+        3.5e38,
+        1e39,
+        1e-38,
+        1e-46,
+        1e19,
+        f64::MAX,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+    ];
+    match u.int_in_range(0..=7)? {
+        0..=3 => Ok(f64::from(u.arbitrary::<u8>()?) / 200.0),
+        4 => Ok(f64::from(u.arbitrary::<u16>()?)),
+        5 | 6 => Ok(*u.choose(&EDGES)?),
+        _ => u.arbitrary(),
+    }
+}
+
+/// Counts of steps: few, many, and all that there are.
+pub fn count(u: &mut Unstructured<'_>) -> Result<u64> {
+    match u.int_in_range(0..=7)? {
+        0..=3 => u.int_in_range(0..=20),
+        4 | 5 => Ok(u.arbitrary::<u16>()?.into()),
+        6 => Ok(u64::MAX - u64::from(u.arbitrary::<u8>()?)),
+        _ => u.arbitrary(),
+    }
+}
+
+/// How many steps a tensor has taken: none, one, some, or nearly as many as can be counted.
+pub fn steps_taken(u: &mut Unstructured<'_>) -> Result<u64> {
+    match u.int_in_range(0..=7)? {
+        0 | 1 => Ok(0),
+        2 => Ok(1),
+        3 => Ok(u64::MAX),
+        4 => Ok(u64::MAX - 1),
+        5 => u.int_in_range(2..=1 << 40),
+        6 => u.int_in_range(2..=200),
+        _ => count(u),
+    }
+}
+
+/// The number of a step, which counts from 1.
+pub fn step(u: &mut Unstructured<'_>) -> Result<u64> {
+    Ok(steps_taken(u)?.max(1))
+}
+
+/// Plain numbers, numbers at the edges, any bits at all, or the bits that the fuzzer chooses.
+pub fn values(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<f32>> {
+    const EDGES: [f32; 16] = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1e-45,
+        -1e-40,
+        f32::MIN_POSITIVE,
+        f32::MAX,
+        f32::MIN,
+        1.8e19,
+        -2e19,
+        1e-20,
+        1e20,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+    ];
+    let kind = u.int_in_range(0..=7)?;
+    if kind == 7 {
+        return (0..len).map(|_| Ok(f32::from_bits(u.arbitrary()?))).collect();
+    }
+    let mut seed = u.arbitrary::<u16>()?.into();
+    let value = |_| match (kind, splitmix64(&mut seed)) {
+        (0..=3, random) => plain(random),
+        (4, random) if random % 4 == 0 => EDGES[(random >> 8) as usize % EDGES.len()],
+        (4, random) => plain(random),
+        (5, random) => EDGES[(random >> 8) as usize % EDGES.len()],
+        (_, random) => f32::from_bits(random as u32),
+    };
+    Ok((0..len).map(value).collect())
+}
+
+/// Numbers that training could have: from -8 to 8.
+pub fn plain_values(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<f32>> {
+    let mut seed = u.arbitrary::<u16>()?.into();
+    Ok((0..len).map(|_| plain(splitmix64(&mut seed))).collect())
+}
+
+fn plain(random: u64) -> f32 {
+    (random as i32 >> 16) as f32 / 4096.0
+}
+
+/// State as some step may have left it, or not.
+pub fn any_state(u: &mut Unstructured<'_>, rule: &AnyRule, len: usize) -> Result<Vec<Vec<f32>>> {
+    rule.slots().iter().map(|slot| values(u, slot.len(len))).collect()
+}
+
+/// State slices in the form that a step takes.
+pub fn slices(state: &mut [Vec<f32>]) -> impl Iterator<Item = &mut [f32]> {
+    state.iter_mut().map(Vec::as_mut_slice)
+}
+
+/// The rules that look at whole tensors.
+static WHOLE: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let is_whole = |name: &&&str| AnyRule::named(name).is_ok_and(|rule| !is_elementwise(&rule));
+    AnyRule::NAMES.iter().filter(is_whole).copied().collect()
+});
+
+/// Any preset of any rule, with some options changed.
+pub fn any_rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
+    let names: &[&str] = if u.ratio(1, 4)? { &WHOLE } else { AnyRule::NAMES };
+    let name = u.choose(names)?;
+    let mut rule = AnyRule::preset(name, u.choose(AnyRule::presets(name))?).expect("a registered preset");
+    change_options(u, &mut rule)?;
+    Ok(rule)
+}
+
+/// Sets a few options to anything. What the rule refuses must have changed nothing, and what it takes it must have.
+pub fn change_options(u: &mut Unstructured<'_>, rule: &mut AnyRule) -> Result<()> {
+    for _ in 0..u.int_in_range(0..=4)? {
+        let option = u.choose(rule.options())?;
+        let value = match option.kind {
+            Kind::Number(_) => Value::Number(number(u)?),
+            Kind::Flag => Value::Flag(u.arbitrary()?),
+            Kind::Choice(words) => Value::Choice(u.choose(words)?),
+        };
+        let before = *rule;
+        match rule.set(option.name, value) {
+            Ok(()) => assert_eq!(rule.get(option.name), Some(value)),
+            Err(error) => {
+                assert_eq!(*rule, before, "{error}");
+                assert!(!error.to_string().is_empty());
+            }
+        }
+        if let (Kind::Number(domain), Value::Number(number)) = (option.kind, value) {
+            assert!(domain.contains(number) || rule.get(option.name) != Some(value));
+        }
+        if limits::is_slow(rule) {
+            *rule = before;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a rule keeps nothing about whole tensors.
+pub fn is_elementwise(rule: &impl Rule) -> bool {
+    rule.slots().iter().all(Slot::is_full)
+}
+
+pub fn any_backend(u: &mut Unstructured<'_>) -> Result<Backend> {
+    let backends: Vec<Backend> = Backend::available().collect();
+    Ok(*u.choose(&backends)?)
+}

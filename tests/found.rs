@@ -1,0 +1,109 @@
+//! What fuzzing has found, each with the value that is right.
+
+use gradstep::{
+    AnyRule, Error, Optimizer, Param, Rule, Saved, Scope, Tensor, Workers, full_slots, new_state, step,
+};
+
+type State = Vec<(&'static str, Vec<f32>)>;
+
+/// A group of one parameter, whose gradient is the parameter itself.
+struct Run {
+    optimizer: Optimizer,
+    params: [f32; 2],
+}
+
+impl Run {
+    fn new(rule: AnyRule) -> Result<Self, Error> {
+        let mut optimizer = Optimizer::new(rule)?;
+        optimizer.register("w", 2)?;
+        Ok(Self { optimizer, params: [1.0, -2.0] })
+    }
+
+    fn steps(&mut self, count: usize) -> Result<(), Error> {
+        let id = self.optimizer.id("w")?;
+        for _ in 0..count {
+            let (grads, params) = (self.params, &mut self.params);
+            self.optimizer.step(&Workers::serial(), &mut [Param { id, params, grads: Some(&grads) }])?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<(u64, State), Error> {
+        let saved = self.optimizer.saved("w")?;
+        Ok((saved.step, saved.state.map(|(name, values)| (name, values.to_vec())).collect()))
+    }
+
+    fn load(&mut self, (step, state): &(u64, State), params: [f32; 2]) -> Result<(), Error> {
+        let made_by = &self.optimizer.saved("w")?.made_by.to_string();
+        let state: Vec<(&str, &[f32])> = state.iter().map(|(name, values)| (*name, &values[..])).collect();
+        self.params = params;
+        self.optimizer.load("w", &Saved { made_by, step: *step, state: &state })
+    }
+}
+
+/// An optimizer that is set back to a checkpoint of its own goes on as a new one does that has loaded it.
+#[test]
+fn run_set_back_to_an_older_checkpoint_forgets_what_came_after() -> Result<(), Error> {
+    for name in AnyRule::NAMES {
+        let rule = AnyRule::named(name)?;
+        let mut unbroken = Run::new(rule)?;
+        unbroken.steps(5)?;
+        let (checkpoint, params) = (unbroken.state()?, unbroken.params);
+        let mut resumed = Run::new(rule)?;
+        resumed.load(&checkpoint, params)?;
+        resumed.steps(3)?;
+
+        unbroken.steps(20)?;
+        unbroken.load(&checkpoint, params)?;
+        unbroken.steps(3)?;
+        assert_eq!((unbroken.params, unbroken.state()?), (resumed.params, resumed.state()?), "{name}");
+    }
+    Ok(())
+}
+
+fn sharing() -> impl Iterator<Item = AnyRule> {
+    let rules = AnyRule::NAMES.iter().map(|name| AnyRule::named(name).unwrap());
+    rules.filter(|rule| rule.scope() == Scope::Together)
+}
+
+/// Where the second part of a total is below the smallest `f32`, its sign is all that is left of it.
+#[test]
+fn optimizer_keeps_shared_numbers_as_a_step_leaves_them() -> Result<(), Error> {
+    for rule in sharing() {
+        let mut optimizer = Optimizer::new(rule)?;
+        let (id, mut kept, mut params) = (optimizer.register("w", 1)?, [1.0], [1.0]);
+        let mut state = new_state(&rule, &params);
+        for t in 1..=300 {
+            let grads = [1e-22 * (1.0 + t as f32 / 7.0)];
+            optimizer
+                .step(&Workers::serial(), &mut [Param { id, params: &mut kept, grads: Some(&grads) }])?;
+            let state_slices = &mut state.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>();
+            step(&rule, t, &mut params, &grads, state_slices)?;
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let found: Vec<_> = optimizer.saved("w")?.state.map(|(_, values)| bits(values)).collect();
+            let expected: Vec<_> = state.iter().map(|values| bits(values)).collect();
+            assert_eq!(found, expected, "{} at {t}", rule.name());
+        }
+    }
+    Ok(())
+}
+
+/// Machines differ in the sign of the NaN that an invalid operation gives. It does not decide whose numbers a list goes on from.
+#[test]
+fn sign_of_a_nan_changes_no_step() -> Result<(), Error> {
+    for rule in sharing() {
+        let stepped = |nan: f32| -> Result<Vec<bool>, Error> {
+            let params = [[1.0], [2.0]];
+            let mut state = params.map(|params| new_state(&rule, &params));
+            state[0][full_slots(rule.slots())][0] = nan;
+            let mut params = params;
+            let list = params.iter_mut().zip(&mut state).map(|(params, state)| {
+                Tensor::new(params, &[0.5], state.iter_mut().map(Vec::as_mut_slice)).unwrap()
+            });
+            Workers::serial().step_model(&rule, 2, &mut list.collect::<Vec<_>>())?;
+            Ok(state.iter().flatten().chain([&params.concat()]).flatten().map(|x| x.is_nan()).collect())
+        };
+        assert_eq!(stepped(f32::NAN)?, stepped(-f32::NAN)?, "{}", rule.name());
+    }
+    Ok(())
+}
