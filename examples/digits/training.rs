@@ -147,8 +147,10 @@ mod tests {
 
     #[test]
     fn a_huge_learning_rate_ends_the_training_early() {
-        let args = Args::parse_from(["digits", "--quiet", "--rule", "sgd", "--lr", "1e30"]);
-        let rule = args.rules().unwrap()[0];
+        let args = Args::parse_from(["digits", "--quiet", "--rule", "sgd", "--lr", "1e9"]);
+        let mut rule = args.rules().unwrap()[0];
+        // Each step multiplies every parameter by about -1e9.
+        rule.set("weight_decay", 1).unwrap();
         let outcome = train(rule, &Data::load(), &args).unwrap();
         assert_eq!(outcome.reason, Reason::NotFinite);
         assert_eq!(outcome.final_loss(), None);
