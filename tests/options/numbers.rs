@@ -60,7 +60,7 @@ fn zero_gradient_beside_an_epsilon_gives_finite_parameters() {
     for preset in AnyRule::NAMES.iter().filter(|name| **name != "ftrl").flat_map(|name| presets(name)) {
         for option in preset.rule.options().iter().filter(|option| option.name != "eps") {
             for value in domain(option).into_iter().flat_map(taken) {
-                for eps in [1e-19, 1e-8, 1e9] {
+                for eps in [1e-37, 1e-8, 1e9] {
                     let mut rule = preset.rule;
                     let _ = rule.set("eps", eps);
                     rule.set(option.name, value).unwrap();
