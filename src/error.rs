@@ -117,8 +117,9 @@ pub enum Error {
     /// Steps count from 1: at 0 a bias correction would divide by zero.
     StepZero,
     /// The host has this thread take subnormal numbers for zero (FTZ or DAZ in x86's MXCSR, FZ in Arm's FPCR), with which
-    /// bits would not be the same as everywhere else. Only builds with debug assertions look, and only at the calling thread;
-    /// gradstep itself never touches these registers.
+    /// bits would not be the same as everywhere else. Where there is `std` every step looks at the calling thread, unless
+    /// [`Workers::flushing_host`](crate::Workers::flushing_host) says that it is so on purpose; gradstep itself never touches
+    /// these registers.
     FlushedSubnormals,
     /// Batches of no samples were asked for.
     EmptyBatch,
@@ -206,8 +207,6 @@ pub enum Error {
     },
     /// Saved state was made by another rule, or under another convention.
     OtherSaved {
-        /// The parameter's name.
-        param: Name,
         /// What made it, as it was given.
         found: Name,
         /// What the parameter's rule needs.
@@ -341,7 +340,10 @@ impl fmt::Display for Error {
             Self::Bounds { low, high } => write!(f, "there is nothing between the bounds {low} and {high}"),
             Self::StepZero => f.write_str("steps count from 1, and step 0 was asked for"),
             Self::FlushedSubnormals => {
-                f.write_str("this thread flushes subnormal numbers to zero (FTZ or DAZ is set)")
+                f.write_str(
+                    "this thread flushes subnormal numbers to zero (FTZ or DAZ is set), which gives other bits than elsewhere; \
+                     `Workers::flushing_host` takes the step all the same",
+                )
             }
             Self::EmptyBatch => f.write_str("a mini-batch must have 1 sample or more, and 0 was asked for"),
             Self::OutOfRange { rule, option, value, domain } if domain.contains(value) => {
@@ -379,8 +381,8 @@ impl fmt::Display for Error {
                 f.write_str(")")?;
                 see_convert(f, present.rule == needed.rule)
             }
-            Self::OtherSaved { param, found, needed } => {
-                write!(f, "parameter {param}: the saved state was made by {found}, and {needed} is needed")?;
+            Self::OtherSaved { found, needed } => {
+                write!(f, "the saved state was made by {found}, and the parameter needs that of {needed}")?;
                 see_convert(f, found.as_str().split('/').next() == Some(needed.rule))
             }
             Self::FirstState { tensor, rule, slice, element, expected, found } => {

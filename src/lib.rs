@@ -52,6 +52,7 @@ mod error;
 mod exact;
 mod factor;
 mod format;
+#[cfg(feature = "std")]
 mod host;
 mod join;
 mod lane;

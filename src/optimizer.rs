@@ -300,6 +300,7 @@ impl<R: Rule> Optimizer<R> {
     /// # Errors
     /// [`Error::UnknownParam`], [`Error::PassedTwice`], or [`Error::TensorLength`]; nothing has changed then.
     pub fn step<J: Join>(&mut self, workers: &Workers<J>, params: &mut [Param<'_>]) -> Result<Report, Error> {
+        workers.check_host()?;
         params.sort_unstable_by_key(|param| param.id);
         self.check(params)?;
         self.find_shared();
@@ -490,7 +491,7 @@ fn recycle<T, U>(mut items: Vec<T>) -> Vec<U> {
 fn check_saved<R: Rule>(entry: &Entry, rule: &R, saved: &Saved<'_>) -> Result<(), Error> {
     let (name, slots, needed) = (Name::of(&entry.name), entry.slots, StateKind::of(rule));
     if !needed.is_written(saved.made_by) {
-        return Err(Error::OtherSaved { param: name, found: Name::of(saved.made_by), needed });
+        return Err(Error::OtherSaved { found: Name::of(saved.made_by), needed });
     }
     let state = saved.state;
     let refusal = |slice: &str| Error::SavedState { param: name, slice: Name::of(slice), expected: slots };

@@ -5,7 +5,6 @@ use core::fmt;
 use crate::{
     Backend, Error, Kernel, KernelVisitor, Prepare, Rule, Shrink, Slot, Tensor,
     backend::Vectorized,
-    host::flushes_subnormals,
     lane::Isa,
     prepare::{Decayed, Regularized, Scaled},
     slot::{full_slots, has_only_full},
@@ -152,9 +151,6 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
 pub(crate) fn check_rule<R: Rule>(rule: &R, step: u64) -> Result<(), Error> {
     if step == 0 {
         return Err(Error::StepZero);
-    }
-    if cfg!(debug_assertions) && flushes_subnormals() {
-        return Err(Error::FlushedSubnormals);
     }
     rule.check()?;
     let slots = rule.slots();

@@ -41,13 +41,15 @@ pub struct Workers<J = Serial> {
     pub(crate) backend: Backend,
     #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "as above"))]
     serial_below: usize,
+    #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "as above"))]
+    host_may_flush: bool,
 }
 
 impl Workers<Serial> {
     /// The calling thread alone, on the fastest backend.
     #[must_use]
     pub fn serial() -> Self {
-        Self { join: Serial, backend: Backend::detect(), serial_below: SERIAL_BELOW }
+        Self { join: Serial, backend: Backend::detect(), serial_below: SERIAL_BELOW, host_may_flush: false }
     }
 }
 
@@ -71,13 +73,33 @@ impl<J: Join> Workers<J> {
     #[cfg(feature = "std")]
     #[must_use]
     pub fn new(join: J) -> Self {
-        Self { join, backend: Backend::detect(), serial_below: SERIAL_BELOW }
+        Self { join, backend: Backend::detect(), serial_below: SERIAL_BELOW, host_may_flush: false }
     }
 
     /// The same on another backend.
     #[must_use]
     pub fn backend(self, backend: Backend) -> Self {
         Self { backend, ..self }
+    }
+
+    /// The same for a host that has its threads flush subnormal numbers on purpose: steps are taken instead of refused with
+    /// [`Error::FlushedSubnormals`].
+    ///
+    /// Bits are then those of the host. Where only some of its threads flush, they also depend on which thread takes which
+    /// part of a step.
+    #[must_use]
+    pub fn flushing_host(self) -> Self {
+        Self { host_may_flush: true, ..self }
+    }
+
+    /// Refuses a step on a thread that flushes subnormals. The threads of the pool are not looked at: a step that one of them
+    /// has begun cannot be taken back. Firmware runs on processors without such a mode, or sets it itself.
+    pub(crate) fn check_host(&self) -> Result<(), Error> {
+        #[cfg(feature = "std")]
+        if !self.host_may_flush && crate::host::flushes_subnormals() {
+            return Err(Error::FlushedSubnormals);
+        }
+        Ok(())
     }
 
     /// The same with another cut-off: a step that moves fewer bytes than this is not shared among threads. A step
@@ -99,6 +121,7 @@ impl<J: Join> Workers<J> {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), Error> {
+        self.check_host()?;
         check_rule(rule, step)?;
         let mut tensor = Tensor::borrow(params, grads, state)?;
         tensor.begin(step);
@@ -115,6 +138,7 @@ impl<J: Join> Workers<J> {
     /// As [`step()`](crate::step()), with [`Error::TensorLength`] for a slice of wrong length, which names the tensor by
     /// its place in the list; nothing has changed then.
     pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
+        self.check_host()?;
         check_rule(rule, step)?;
         let layout = Layout::of(rule);
         tensors.iter_mut().for_each(|tensor| tensor.begin(step));

@@ -4,8 +4,9 @@ mod common;
 
 use common::{Buffers, Random, configurations};
 use gradstep::{
-    AdaGrad, Adam, AnyRule, Backend, Change, Domain, Error, Kernel, KernelVisitor, Kind, Lane, Options, Rule,
-    Sgd, Slot, Value, init_state, par_step, step, train,
+    AdaGrad, Adam, AnyRule, Backend, Change, Domain, Error, Kernel, KernelVisitor, Kind, Lane, Optimizer,
+    Options, Param, Pass, PassTensor, Rule, Sgd, Slot, Tensor, Value, Workers, init_state, par_step, step,
+    train,
 };
 
 #[test]
@@ -225,12 +226,33 @@ fn training_plans() {
 /// A host may set flush-to-zero for its own ends. Builds with debug assertions, as this one, notice.
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn a_host_that_flushes_subnormals_is_noticed() {
-    let mut params = [1.0];
-    let refusal =
-        no_denormals::no_denormals(|| step(&Sgd::torch(), 1, &mut params, &[1.0], &mut []).unwrap_err());
-    assert_eq!(refusal, Error::FlushedSubnormals);
-    assert_eq!(refusal.to_string(), "this thread flushes subnormal numbers to zero (FTZ or DAZ is set)");
+fn host_that_flushes_subnormals_is_noticed_in_every_build() {
+    let (rule, mut params, grads) = (Sgd::torch().lr(1.0).unwrap(), [1.0], [1.0]);
+    let mut optimizer = Optimizer::new(rule).unwrap();
+    let id = optimizer.register("w", 1).unwrap();
+    let workers = Workers::serial();
+    let refusals = no_denormals::no_denormals(|| {
+        let params = &mut params;
+        let plain = step(&rule, 1, params, &grads, &mut []);
+        let model = workers.step_model(&rule, 1, &mut [Tensor::new(params, &grads, []).unwrap()]);
+        let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+        let pass = workers.step_pass(&Pass::new(), &rule, 1, &mut [tensor]).map(drop);
+        let list = &mut [Param { id, params, grads: Some(&grads) }];
+        [plain, model, pass, optimizer.step(&workers, list).map(drop)]
+    });
+    assert_eq!(refusals, [Err(Error::FlushedSubnormals); 4]);
+    assert!(
+        Error::FlushedSubnormals.to_string().starts_with("this thread flushes subnormal numbers to zero")
+    );
     assert_eq!(params, [1.0]);
-    step(&Sgd::torch(), 1, &mut params, &[1.0], &mut []).unwrap();
+    step(&rule, 1, &mut params, &grads, &mut []).unwrap();
+    assert_eq!(params, [0.0]);
+}
+
+#[test]
+fn host_that_flushes_on_purpose_is_served() {
+    let (rule, mut params) = (Sgd::torch().lr(1.0).unwrap(), [1.0]);
+    let workers = Workers::serial().flushing_host();
+    no_denormals::no_denormals(|| workers.step(&rule, 1, &mut params, &[1.0], &mut [])).unwrap();
+    assert_eq!(params, [0.0]);
 }

@@ -152,7 +152,7 @@ fn tensors_of_a_list_have_their_own_numbers() {
         let (mut early, mut late) = (One::new(&rule, 5.0), One::new(&rule, -3.0));
         let (mut list_early, mut list_late) = (early.clone(), late.clone());
         let _ = early.pass(&Pass::new(), &rule, 1, 0.1);
-        let _ = list_early.counted_pass(&Pass::new(), &rule, 0.1);
+        list_early.counted_pass(&Pass::new(), &rule, 0.1);
         let _ = early.pass(&Pass::new(), &rule, 2, 0.2);
         let _ = late.pass(&Pass::new(), &rule, 1, 0.3);
         (list_early.grads, list_late.grads) = ([0.2], [0.3]);

@@ -135,7 +135,7 @@ fn the_other_places_walk_the_registry() {
     for file in [
         "tests/common/mod.rs",
         "benches/step/main.rs",
-        "fuzz/fuzz_targets/backends.rs",
+        "fuzz/src/lib.rs",
         "examples/digits/args.rs",
         "examples/picture_book/main.rs",
         "portability/runner/src/hosted.rs",

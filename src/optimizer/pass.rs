@@ -48,6 +48,7 @@ impl<R: Rule> Optimizer<R> {
         pass: &Pass,
         params: &mut [PassParam<'_>],
     ) -> Result<PassReport, Error> {
+        workers.check_host()?;
         params.sort_unstable_by_key(|param| param.id);
         self.check_pass(pass, params)?;
         self.find_shared();

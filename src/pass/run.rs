@@ -66,6 +66,7 @@ impl<J: Join> Workers<J> {
         step: u64,
         tensors: &mut [PassTensor<'_>],
     ) -> Result<PassReport, Error> {
+        self.check_host()?;
         check_model(pass, rule, step, tensors)?;
         pass.check_effect(tensors.iter())?;
         begin(pass, tensors);
@@ -85,6 +86,7 @@ impl<J: Join> Workers<J> {
         step: u64,
         tensors: &mut [PassTensor<'_>],
     ) -> Result<(), Error> {
+        self.check_host()?;
         check_model(pass, rule, step, tensors)?;
         begin(pass, tensors);
         self.find_sums(pass, tensors);
@@ -128,6 +130,7 @@ impl<J: Join> Workers<J> {
         tensors: &mut [PassTensor<'_>],
         model: &[GradSums],
     ) -> Result<PassReport, Error> {
+        self.check_host()?;
         check_model(pass, rule, step, tensors)?;
         for (place, tensor) in tensors.iter().enumerate() {
             let refusal = |reason| Err(Error::Pass { tensor: Name::number(place), reason });

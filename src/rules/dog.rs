@@ -148,7 +148,7 @@ impl Rule for DoG {
     }
 }
 
-/// Puts the distance from where training began and the gradient out; at first, the parameter itself.
+/// Puts the distance from where training began and the gradient out; at first, where it began.
 #[derive(Clone, Copy)]
 pub(super) struct Distance {
     pub(super) first: bool,
@@ -157,7 +157,7 @@ pub(super) struct Distance {
 impl Kernel<3> for Distance {
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [x0, ..]: [L; 3]) -> (Change<L>, [L; 3]) {
-        (Change::To(p), [x0, if self.first { p } else { p - x0 }, g])
+        (Change::To(p), [x0, if self.first { x0 } else { p - x0 }, g])
     }
 }
 

@@ -41,15 +41,14 @@ const EXCUSED: &[(&str, [Errors; 3], &str)] = &[
         [CAPS[0], CAPS[1], capped(1300.0, 100.0)],
         "its steps have mostly one size, so that a parameter is rounded to the same side thousands of times",
     ),
+    (
+        "lamb",
+        [CAPS[0], capped(180.0, 110.0), CAPS[2]],
+        "its rate is rounded once for all elements of a tensor, and what that is off by adds up",
+    ),
     ("dog", [CAPS[0], capped(100.0, 250.0), capped(420.0, 400.0)], FOUND),
-    ("dowg", [CAPS[0], capped(100.0, 250.0), capped(420.0, 400.0)], FOUND),
     ("prodigy", [CAPS[0], capped(500.0, 1300.0), CAPS[2]], FOUND),
     ("dadapt_adam", [CAPS[0], capped(800.0, 2100.0), CAPS[2]], FOUND),
-    (
-        "schedulefree_adamw",
-        [CAPS[0], CAPS[1], capped(420.0, 600.0)],
-        "`z` is where all updates lead whole, and the parameters where they lead in part",
-    ),
 ];
 
 const FOUND: &str = "its rate is a quotient of sums that may cancel";
