@@ -142,11 +142,13 @@ fn settle<R: Rule, T: Whole>(
 }
 
 /// The scalars of the tensor that has taken the most steps. Where several have, these are alike, but for one that joined
-/// without a counter of its own and starts from zeros: then the larger ones are the newer ones.
+/// without a counter of its own and starts from zeros: then the larger ones are the newer ones. A tensor that is left out
+/// before its first step has no state yet.
 fn newest_scalars<T: Whole>(slots: &[Slot], shared: Shared, tensors: &[T]) -> [f64; MAX_SCALARS] {
     let of_tensor =
         |tensor: &T| Shared { steps: tensor.tag().step.saturating_sub(1), scalars: tensor.scalars(slots) };
-    tensors.iter().map(of_tensor).fold(shared, Shared::newer).scalars
+    let has_state = |tensor: &&T| !(tensor.tag().fresh && tensor.is_left_out());
+    tensors.iter().filter(has_state).map(of_tensor).fold(shared, Shared::newer).scalars
 }
 
 impl Shared {

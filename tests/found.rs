@@ -1,7 +1,8 @@
 //! What fuzzing has found, each with the value that is right.
 
 use gradstep::{
-    AnyRule, Error, Optimizer, Param, Rule, Saved, Scope, Tensor, Workers, full_slots, new_state, step,
+    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, PassParam, PassTensor, Rule, Saved, Scope,
+    Tensor, Workers, full_slots, new_state, step,
 };
 
 type State = Vec<(&'static str, Vec<f32>)>;
@@ -86,6 +87,54 @@ fn optimizer_keeps_shared_numbers_as_a_step_leaves_them() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// State of step 0 is of no account, not even where a pass skips the parameter that has it.
+#[test]
+fn skipped_parameter_that_was_set_back_to_step_zero_tells_the_group_nothing() -> Result<(), Error> {
+    for rule in sharing() {
+        let found = [false, true].map(|set_back| -> Result<_, Error> {
+            let mut optimizer = Optimizer::new(rule)?;
+            let ids = [optimizer.register("a", 1)?, optimizer.register("b", 1)?];
+            if set_back {
+                step_both(&mut optimizer, ids, [&mut [1.0], &mut [2.0]], [[0.5], [-3.0]])?;
+                for name in ["a", "b"] {
+                    let (made_by, state) = state_of(&optimizer, name)?;
+                    let state: Vec<_> = state.iter().map(|(slot, values)| (*slot, &values[..])).collect();
+                    optimizer.load(name, &Saved { made_by: &made_by, step: 0, state: &state })?;
+                }
+            }
+            let (mut a, mut b) = ([1.0], [2.0]);
+            step_both(&mut optimizer, ids, [&mut a, &mut b], [[0.5], [f32::NAN]])?;
+            let state = optimizer.saved("a")?.state.map(|(_, values)| values.to_vec());
+            Ok((a, b, state.collect::<Vec<_>>()))
+        });
+        let [new, set_back] = found;
+        assert_eq!(new?, set_back?, "{}", rule.name());
+    }
+    Ok(())
+}
+
+/// What made it, and the slices.
+fn state_of(optimizer: &Optimizer, name: &str) -> Result<(String, State), Error> {
+    let saved = optimizer.saved(name)?;
+    let state = saved.state.map(|(slot, values)| (slot, values.to_vec())).collect();
+    Ok((saved.made_by.to_string(), state))
+}
+
+/// A pass that skips gradients that are not finite.
+fn step_both(
+    optimizer: &mut Optimizer,
+    ids: [ParamId; 2],
+    params: [&mut [f32; 1]; 2],
+    grads: [[f32; 1]; 2],
+) -> Result<(), Error> {
+    let pass = Pass::new().check(NonFinite::Skip);
+    let mut list = Vec::new();
+    for ((id, params), grads) in ids.into_iter().zip(params).zip(&grads) {
+        list.push(PassParam { id, tensor: PassTensor::new(&mut params[..], &grads[..], [])? });
+    }
+    optimizer.step_pass(&Workers::serial(), &pass, &mut list).map(drop)
 }
 
 /// Machines differ in the sign of the NaN that an invalid operation gives. It does not decide whose numbers a list goes on from.

@@ -4,9 +4,11 @@
 
 #![no_main]
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::{Result, Unstructured};
 use gradstep::{AnyRule, Backend, Error, Rule, Scope, Tensor, Workers, init_state};
-use gradstep_fuzz::{any_rule, any_state, bits, is_elementwise, slices, step, steps_taken, values};
+use gradstep_fuzz::{
+    any_rule, any_state, bits, change_state, is_elementwise, slices, step, steps_taken, values, with_tail,
+};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Clone, Debug)]
@@ -27,8 +29,8 @@ struct Owned {
     cut: usize,
 }
 
-impl<'a> Arbitrary<'a> for Case {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+impl Case {
+    fn any(u: &mut Unstructured<'_>) -> Result<Self> {
         let (rule, step) = (any_rule(u)?, step(u)?);
         let tensors = u.int_in_range(1..=3)?;
         let model = (0..tensors).map(|_| Owned::any(u, &rule, step)).collect::<Result<_>>()?;
@@ -46,8 +48,11 @@ impl Owned {
             counter: if u.arbitrary()? { Some(steps_taken(u)?) } else { None },
             cut: u.int_in_range(0..=len)?,
         };
-        if owned.next_step(step) == 1 && !u.ratio(1, 8)? {
+        if owned.next_step(step) == 1 {
             owned.start(rule);
+            if u.ratio(1, 8)? {
+                change_state(u, &mut owned.state)?;
+            }
         }
         Ok(owned)
     }
@@ -143,7 +148,7 @@ fn all_bits(model: &[Owned]) -> Vec<Vec<u32>> {
     model.iter().map(Owned::bits).collect()
 }
 
-fuzz_target!(|case: Case| {
+fn check(case: &Case) {
     let started = case.is_started();
     let mut expected = case.model.clone();
     if started {
@@ -169,5 +174,12 @@ fuzz_target!(|case: Case| {
         if started && is_elementwise(&case.rule) {
             assert_eq!(case.clone().run_in_parts(backend), all_bits(&expected), "{backend}, in parts");
         }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let data = with_tail(data, 200);
+    if let Ok(case) = Case::any(&mut Unstructured::new(&data)) {
+        check(&case);
     }
 });

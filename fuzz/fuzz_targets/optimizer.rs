@@ -14,7 +14,7 @@ use gradstep::{
 };
 use gradstep_fuzz::{
     any_backend, any_rule, any_state, bits, change_options, count, is_elementwise, number, slices,
-    steps_taken, values,
+    steps_taken, values, with_tail,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -493,7 +493,7 @@ impl Pair {
 
     /// So many that a sort shows whether it keeps the order.
     fn register_many(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let (many, all) = (u.int_in_range(0..=30)?, values(u, 60)?);
+        let (many, all) = (if u.arbitrary()? { 3 } else { u.int_in_range(0..=30)? }, values(u, 60)?);
         for number in 10..10 + many {
             let params = all[number..][..number % 3].to_vec();
             let group = SomeGroup::Own(number % self.groups.len());
@@ -950,6 +950,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         Pair::load,
     ];
     let mut pair = Pair::new(any_rule(u)?);
+    pair.register_many(u)?;
     while !u.is_empty() {
         u.choose(&OPERATIONS)?(&mut pair, u)?;
         pair.assert_same();
@@ -959,5 +960,5 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
 
 fuzz_target!(|data: &[u8]| {
     // Where the bytes come to an end, so do the operations.
-    let _ = run(&mut Unstructured::new(data));
+    let _ = run(&mut Unstructured::new(&with_tail(data, 300)));
 });

@@ -5,13 +5,14 @@
 
 #![no_main]
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::{Result, Unstructured};
 use gradstep::{
     AnyRule, Average, Backend, Error, Floats, FloatsMut, Format, Grads, NonFinite, Pass, PassReport,
     PassTensor, Rule, Scope, Telemetry, TelemetrySlot, Workers, full_slots, splitmix64,
 };
 use gradstep_fuzz::{
-    any_rule, any_state, bits, bits_of, count, is_elementwise, number, slices, step, steps_taken, values,
+    any_rule, any_state, bits, bits_of, change_state, count, is_elementwise, number, slices, step,
+    steps_taken, values, with_tail,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -32,9 +33,11 @@ struct Case {
 /// What an average asks of the steps, as it was asked for.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
+    /// That of an exponential average; a mean has none.
+    decay: Option<f64>,
     first: u64,
     every: u64,
-    overwrites: bool,
+    overwrite_every: u64,
 }
 
 impl Kept {
@@ -42,6 +45,22 @@ impl Kept {
     fn takes_in(self, step: u64) -> bool {
         let first = self.first.max(1);
         step >= first && (step - first) % self.every.max(1) == 0
+    }
+
+    fn overwrites(self, step: u64) -> bool {
+        self.overwrite_every > 0 && step % self.overwrite_every == 0
+    }
+
+    /// The next average of a parameter, beside so many steps that are in the old one already.
+    fn next(self, step: u64, averaged: u64, old: f32, param: f32) -> f32 {
+        let weight = self.decay.map_or(1.0 / (averaged as f64 + 1.0), |decay| 1.0 - decay);
+        if averaged == 0 || step < self.first.max(1) {
+            param
+        } else if self.takes_in(step) {
+            old + (param - old) * weight as f32
+        } else {
+            old
+        }
     }
 }
 
@@ -80,8 +99,8 @@ struct Owned {
     offset: usize,
 }
 
-impl<'a> Arbitrary<'a> for Case {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+impl Case {
+    fn any(u: &mut Unstructured<'_>) -> Result<Self> {
         let (rule, step) = (any_rule(u)?, step(u)?);
         let mut case = Self {
             pass: any_pass(u)?,
@@ -136,14 +155,14 @@ fn any_pass(u: &mut Unstructured<'_>) -> Result<Pass> {
 }
 
 fn any_average(u: &mut Unstructured<'_>) -> Result<(Average, Kept)> {
-    let average = if u.arbitrary()? {
-        Average::exponential(number(u)?).unwrap_or(Average::mean())
-    } else {
-        Average::mean()
+    let decay = number(u)?;
+    let (average, decay) = match Average::exponential(decay) {
+        Ok(average) if u.arbitrary()? => (average, Some(decay)),
+        _ => (Average::mean(), None),
     };
-    let (first, every, overwrite) = (count(u)?, count(u)?, count(u)?);
-    let average = average.from_step(first).every(every).overwrite_every(overwrite);
-    Ok((average, Kept { first, every, overwrites: overwrite > 0 }))
+    let (first, every, overwrite_every) = (count(u)?, count(u)?, count(u)?);
+    let kept = Kept { decay, first, every, overwrite_every };
+    Ok((average.from_step(first).every(every).overwrite_every(overwrite_every), kept))
 }
 
 impl Numbers {
@@ -225,8 +244,11 @@ impl Owned {
             rows: len.is_multiple_of(rows).then_some(rows),
             offset: 0,
         };
-        if owned.next_step(case.step) == 1 && !u.ratio(1, 8)? {
+        if owned.next_step(case.step) == 1 {
             owned.start(&case.rule);
+            if u.ratio(1, 8)? {
+                change_state(u, &mut owned.state)?;
+            }
         }
         Ok(owned)
     }
@@ -473,22 +495,32 @@ impl Case {
 
     fn check_params(&self, before: &Owned, after: &Owned) {
         let Numbers::Single(params) = &after.params else { return };
-        let overwritten = after.average.is_some() && self.kept.is_some_and(|kept| kept.overwrites);
-        if let (Some((low, high)), false) = (self.bounds, overwritten) {
-            assert!(params.iter().all(|p| p.is_nan() || low <= *p && *p <= high));
-        }
+        let step = before.next_step(self.step);
+        let kept = self.kept.filter(|_| after.average.is_some());
         if let Some(Numbers::Single(copy)) = &after.copy {
             assert_eq!(bits(copy), bits(params));
         }
-        // The first that counts is copied.
-        if let (Some((average, _)), Some(0)) = (&after.average, before.averaged()) {
-            let same = average.iter().zip(params).all(|(a, p)| bits_of(a) == bits_of(p));
-            assert!(same, "{average:?} {params:?}");
+        if kept.is_some_and(|kept| kept.overwrites(step)) {
+            return assert_eq!(after.average.as_ref().map(|(average, _)| bits(average)), Some(bits(params)));
+        }
+        if let Some((low, high)) = self.bounds {
+            assert!(params.iter().all(|p| p.is_nan() || low <= *p && *p <= high));
+        }
+        let Some((kept, (old, averaged))) = kept.zip(before.average.as_ref()) else { return };
+        let found = after.average.iter().flat_map(|(average, _)| average);
+        for ((param, old), found) in params.iter().zip(old).zip(found) {
+            // Beyond that the sum may overflow.
+            let ordinary = old.abs() < 1e38 && param.abs() < 1e38;
+            let expected = kept.next(step, *averaged, *old, *param);
+            assert!(
+                !ordinary || bits_of(&expected) == bits_of(found),
+                "{found} and not {expected}, {kept:?}"
+            );
         }
     }
 }
 
-fuzz_target!(|case: Case| {
+fn check(case: &Case) {
     if case.fault.is_some() || !case.started {
         return case.check_refusal();
     }
@@ -508,5 +540,12 @@ fuzz_target!(|case: Case| {
             assert!(!is_elementwise(&case.rule) || case.model.iter().any(|tensor| tensor.rows.is_none()));
             assert_same_model(&seen.model, &case.model, "in halves");
         }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let data = with_tail(data, 300);
+    if let Ok(case) = Case::any(&mut Unstructured::new(&data)) {
+        check(&case);
     }
 });

@@ -16,7 +16,7 @@ use gradstep::{
         WarmupStableDecay,
     },
 };
-use gradstep_fuzz::{count, limits, number};
+use gradstep_fuzz::{count, limits, number, with_tail};
 use libfuzzer_sys::fuzz_target;
 
 /// A schedule, and what is known of it without it.
@@ -756,7 +756,8 @@ fn check_scaler(u: &mut Unstructured<'_>) -> Result<()> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let u = &mut Unstructured::new(data);
+    let data = with_tail(data, 200);
+    let u = &mut Unstructured::new(&data);
     // Where the bytes come to an end, so does the check.
     let _ = match u.int_in_range(0..=7) {
         Ok(0) => check_plateau(u),

@@ -11,7 +11,8 @@ use gradstep::{
     train::{Batch, Plan, minimize},
 };
 use gradstep_fuzz::{
-    any_backend, any_rule, any_state, bits, change_options, count, limits, number, plain_values, slices, step,
+    any_backend, any_rule, any_state, bits, change_options, count, limits, number, plain_values, slices,
+    step, with_tail,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -265,7 +266,8 @@ fuzz_target!(|data: &[u8]| {
         check_convert,
         check_plan,
     ];
-    let u = &mut Unstructured::new(data);
+    let data = with_tail(data, 200);
+    let u = &mut Unstructured::new(&data);
     // Where the bytes come to an end, so does the check.
     let _ = u.choose(&CHECKS).and_then(|check| check(u));
 });

@@ -1,14 +1,26 @@
 //! What the fuzz targets share: how bytes become numbers, steps, rules with options, and slices.
 //!
 //! Numbers come from a seed rather than from a byte for each bit, so that a short input makes a whole model. One choice in
-//! four takes the fuzzer's own bits, with which it can search for a number.
+//! eight takes the fuzzer's own bits, with which it can search for a number.
 
 pub mod limits;
 
 use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use gradstep::{AnyRule, Backend, Kind, Rule, Slot, Value, splitmix64};
+use gradstep::{AnyRule, Backend, Kind, Rule, Scope, Slot, Value, splitmix64};
+
+/// The fuzzer's bytes, and behind them up to `most` that follow from them. A short input would else make the first of all
+/// choices from where it ends.
+pub fn with_tail(data: &[u8], most: usize) -> Vec<u8> {
+    let mut seed = data.iter().fold(data.len() as u64, |seed, byte| {
+        let mut seed = seed << 8 ^ u64::from(*byte);
+        splitmix64(&mut seed)
+    });
+    let len = splitmix64(&mut seed) as usize % (most + 1);
+    let tail = (0..len.div_ceil(8)).flat_map(|_| splitmix64(&mut seed).to_le_bytes());
+    data.iter().copied().chain(tail.take(len)).collect()
+}
 
 /// The bits of a number. Which NaN an operation gives is not specified.
 pub fn bits_of(x: &f32) -> u32 {
@@ -129,20 +141,37 @@ pub fn any_state(u: &mut Unstructured<'_>, rule: &AnyRule, len: usize) -> Result
     rule.slots().iter().map(|slot| values(u, slot.len(len))).collect()
 }
 
+/// Changes one number of the state, if there is any.
+pub fn change_state(u: &mut Unstructured<'_>, state: &mut [Vec<f32>]) -> Result<()> {
+    let mut numbers: Vec<_> = state.iter_mut().flatten().collect();
+    if !numbers.is_empty() {
+        let place = u.choose_index(numbers.len())?;
+        *numbers[place] = values(u, 1)?[0];
+    }
+    Ok(())
+}
+
 /// State slices in the form that a step takes.
 pub fn slices(state: &mut [Vec<f32>]) -> impl Iterator<Item = &mut [f32]> {
     state.iter_mut().map(Vec::as_mut_slice)
 }
 
-/// The rules that look at whole tensors.
-static WHOLE: LazyLock<Vec<&str>> = LazyLock::new(|| {
-    let is_whole = |name: &&&str| AnyRule::named(name).is_ok_and(|rule| !is_elementwise(&rule));
-    AnyRule::NAMES.iter().filter(is_whole).copied().collect()
+/// The rules that look at whole tensors, and those of them that look at all tensors together.
+static WHOLE: LazyLock<[Vec<&str>; 2]> = LazyLock::new(|| {
+    let names = |choose: fn(&AnyRule) -> bool| {
+        let named = |name: &&&str| AnyRule::named(name).is_ok_and(|rule| choose(&rule));
+        AnyRule::NAMES.iter().filter(named).copied().collect()
+    };
+    [names(|rule| !is_elementwise(rule)), names(|rule| rule.scope() == Scope::Together)]
 });
 
 /// Any preset of any rule, with some options changed.
 pub fn any_rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
-    let names: &[&str] = if u.ratio(1, 4)? { &WHOLE } else { AnyRule::NAMES };
+    let names = match u.int_in_range(0..=7)? {
+        0..=4 => AnyRule::NAMES,
+        5 | 6 => &WHOLE[0],
+        _ => &WHOLE[1],
+    };
     let name = u.choose(names)?;
     let mut rule = AnyRule::preset(name, u.choose(AnyRule::presets(name))?).expect("a registered preset");
     change_options(u, &mut rule)?;
