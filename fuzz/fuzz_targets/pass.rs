@@ -54,7 +54,7 @@ impl Kept {
     /// The next average of a parameter, beside so many steps that are in the old one already.
     fn next(self, step: u64, averaged: u64, old: f32, param: f32) -> f32 {
         let weight = self.decay.map_or(1.0 / (averaged as f64 + 1.0), |decay| 1.0 - decay);
-        if averaged == 0 || step < self.first.max(1) {
+        if averaged == 0 || step < self.first.max(1) || self.takes_in(step) && weight as f32 == 1.0 {
             param
         } else if self.takes_in(step) {
             old + (param - old) * weight as f32
