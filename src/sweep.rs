@@ -1,6 +1,11 @@
 //! The loop over slices, its first elements and its tail: once, for every kernel and every set of instructions.
 
-use crate::{Kernel, lane::Isa, prefetch::prefetch, tensor::Slices};
+use crate::{
+    Kernel,
+    lane::Isa,
+    prefetch::prefetch,
+    tensor::{Slices, no_slices},
+};
 
 /// From this length on the loop starts where `params` is aligned. An access that crosses a cache line costs a second
 /// one, and a register of AVX-512 at any other place always does; on shorter slices the extra part costs more.
@@ -36,39 +41,55 @@ fn before_alignment<I: Isa>(params: &[f32]) -> usize {
 #[inline(always)]
 fn part<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) {
     let Slices { params, grads, state, changes } = slices;
-    let old = state.each_ref().map(|slice| isa.load_part(slice));
     let old_p = isa.load_part(params);
+    let mut old = [old_p; N];
+    for k in 0..N {
+        old[k] = isa.load_part(state[k]);
+    }
     let (change, new) = kernel.update(old_p, isa.load_part(grads), old);
     if !changes.is_empty() {
         isa.store_part(change.amount(old_p), changes);
     }
     isa.store_part(change.apply(old_p), params);
-    for (slice, new) in state.into_iter().zip(new) {
-        isa.store_part(new, slice);
+    for k in 0..N {
+        isa.store_part(new[k], state[k]);
     }
 }
 
 /// All whole chunks; what comes back is the rest, shorter than one.
+///
+/// Plain loops over `k` instead of the combinators of arrays: these made up two thirds of the code that LLVM was given.
 #[inline(always)]
 fn chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) -> Slices<'_, N> {
     let (p, params) = I::chunks_mut(slices.params);
     let (g, grads) = I::chunks(slices.grads);
-    let mut state = slices.state.map(|slice| I::chunks_mut(slice));
     let (c, changes) = I::chunks_mut(slices.changes);
-
+    let mut n = p.len().min(g.len());
+    let mut state = slices.state;
+    let mut s: [&mut [I::Chunk]; N] = no_slices();
+    for k in 0..N {
+        (s[k], state[k]) = I::chunks_mut(core::mem::take(&mut state[k]));
+        n = n.min(s[k].len());
+    }
     // The compiler knows that `n` is within each slice, so that neither the cuts nor the loop can panic.
-    let n = state.iter().fold(p.len().min(g.len()), |n, (s, _)| n.min(s.len()));
     let p = &mut p[..n];
     let g = &g[..n];
-    let s = state.each_mut().map(|(s, _)| &mut s[..n]);
+    for k in 0..N {
+        s[k] = &mut core::mem::take(&mut s[k])[..n];
+    }
     for i in 0..n {
         if N >= PREFETCH_FROM {
             prefetch(p, i);
             prefetch(g, i);
-            s.iter().for_each(|s| prefetch(s, i));
+            for k in 0..N {
+                prefetch(s[k], i);
+            }
         }
-        let old = core::array::from_fn(|k| isa.load(s[k][i]));
         let old_p = isa.load(p[i]);
+        let mut old = [old_p; N];
+        for k in 0..N {
+            old[k] = isa.load(s[k][i]);
+        }
         let (change, new) = kernel.update(old_p, isa.load(g[i]), old);
         if let Some(c) = c.get_mut(i) {
             *c = isa.store(change.amount(old_p));
@@ -78,5 +99,5 @@ fn chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slice
             s[k][i] = isa.store(new[k]);
         }
     }
-    Slices { params, grads, state: state.map(|(_, rest)| rest), changes }
+    Slices { params, grads, state, changes }
 }

@@ -82,6 +82,12 @@ impl Range for Tensor<'_> {
     }
 }
 
+/// What fills an array of slices until it is known which.
+#[inline(always)]
+pub(crate) fn no_slices<'a, T, const N: usize>() -> [&'a mut [T]; N] {
+    array::from_fn(|_| &mut [] as &mut [T])
+}
+
 /// What a kernel with `N` values of state goes over.
 #[derive(Debug)]
 pub(crate) struct Slices<'a, const N: usize> {
@@ -93,14 +99,16 @@ pub(crate) struct Slices<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Slices<'a, N> {
-    /// The first `mid` elements, and the others.
-    #[inline(always)]
+    /// The first `mid` elements, and the others. Not inlined: it would be in each rule's loop, where it is needed once.
+    #[inline(never)]
     pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
         let (params, params_rest) = self.params.split_at_mut(mid.min(self.params.len()));
         let (grads, grads_rest) = self.grads.split_at(mid.min(self.grads.len()));
-        let mut halves = self.state.map(|slice| slice.split_at_mut(mid.min(slice.len())));
-        let state = halves.each_mut().map(|(first, _)| core::mem::take(first));
-        let state_rest = halves.map(|(_, rest)| rest);
+        let (mut state, mut state_rest) = (self.state, no_slices());
+        for (first, rest) in state.iter_mut().zip(&mut state_rest) {
+            let slice = core::mem::take(first);
+            (*first, *rest) = slice.split_at_mut(mid.min(slice.len()));
+        }
         let (changes, changes_rest) = self.changes.split_at_mut(mid.min(self.changes.len()));
         (
             Self { params, grads, state, changes },
@@ -212,8 +220,11 @@ impl<'a> Tensor<'a> {
     #[inline(always)]
     pub(crate) fn slices<const N: usize>(&mut self) -> Option<Slices<'_, N>> {
         let Slices { params, grads, state, changes } = &mut self.slices;
-        let state = state.first_chunk_mut::<N>()?.each_mut().map(|slice| &mut **slice);
-        Some(Slices { params, grads, state, changes })
+        let mut lent: [&mut [f32]; N] = no_slices();
+        for (lent, slice) in lent.iter_mut().zip(state.first_chunk_mut::<N>()?) {
+            *lent = slice;
+        }
+        Some(Slices { params, grads, state: lent, changes })
     }
 
     pub(crate) fn settled(&self) -> [f64; MAX_SCALARS] {
