@@ -60,6 +60,7 @@ fn part<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<
 ///
 /// Plain loops over `k` instead of the combinators of arrays: these made up two thirds of the code that LLVM was given.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "`k` is a place in each of the arrays")]
 fn chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) -> Slices<'_, N> {
     let (p, params) = I::chunks_mut(slices.params);
     let (g, grads) = I::chunks(slices.grads);
