@@ -106,7 +106,7 @@ impl Telemetry {
     }
 
     /// The share of elements whose momentum (`exp_avg` or `momentum_buffer`) has the sign that it had before the step;
-    /// `None` for rules that keep none, and for those with [scalars](crate::Rule::scalars), which may move it before the step,
+    /// `None` for rules that keep none, and for those that measure whole tensors, which may move it before the step,
     /// when they look at the whole tensor.
     #[must_use]
     pub fn sign_agreement(&self) -> Option<f64> {
