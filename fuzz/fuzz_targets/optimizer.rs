@@ -535,7 +535,11 @@ impl Pair {
         let found = self.optimizer.set_lr(self.id_of(&group), lr);
         match group {
             SomeGroup::Own(place) => {
-                let expected = self.twin.groups[place].set("lr", lr);
+                let mut changed = self.twin.groups[place];
+                let expected = changed.set("lr", lr).and_then(|()| changed.check());
+                if expected.is_ok() {
+                    self.twin.groups[place] = changed;
+                }
                 // An error that holds a NaN does not equal itself.
                 assert_eq!(format!("{found:?}"), format!("{expected:?}"));
             }

@@ -198,7 +198,8 @@ pub fn change_options(u: &mut Unstructured<'_>, rule: &mut AnyRule) -> Result<()
         if let (Kind::Number(domain), Value::Number(number)) = (option.kind, value) {
             assert!(domain.contains(number) || rule.get(option.name) != Some(value));
         }
-        if limits::is_slow(rule) {
+        // What contradicts another option is refused by the first step, and taken back here.
+        if limits::is_slow(rule) || rule.check().is_err() {
             *rule = before;
         }
     }

@@ -124,7 +124,7 @@ mod tests {
     fn what_is_not_there_is_refused() {
         let options = [("lr", NAN), ("momentum", 0.9), ("beta1", NAN)];
         let refusal = walk(number("sgd"), 0, [1.0, 1.0], options).unwrap_err();
-        assert_eq!(refusal.to_string(), "sgd has no option \"momentum\"");
+        assert!(refusal.to_string().starts_with("sgd has no option \"momentum\"; it has lr, "));
         assert_eq!(best(0, 2).unwrap_err().to_string(), "the list ends before 2");
         assert!(hash(AnyRule::NAMES.len(), 0).is_err());
     }
