@@ -437,7 +437,7 @@ impl Case {
                 Some(Fault::StateCount) => "StateCount",
                 None => "FirstState",
             };
-            let other = !self.started && shown.starts_with("FirstState");
+            let other = !self.started && shown.starts_with("FirstState") || is_unfit(&error);
             assert!(shown.starts_with(expected) || other, "{shown} and not {expected}");
             assert!(!error.to_string().is_empty());
             assert_same_model(&seen.model, &self.model, "refused");
@@ -520,11 +520,19 @@ impl Case {
     }
 }
 
+/// Whether the pass asks for what none of these tensors can have.
+fn is_unfit(error: &Error) -> bool {
+    matches!(error, Error::NoEffect { .. } | Error::FormatBounds { .. })
+}
+
 fn check(case: &Case) {
     if case.fault.is_some() || !case.started {
         return case.check_refusal();
     }
     let (result, expected) = case.run(Backend::SCALAR, Way::AtOnce);
+    if result.as_ref().is_err_and(is_unfit) {
+        return assert_same_model(&expected.model, &case.model, "refused");
+    }
     let _ = result.expect("nothing is wrong with the list");
     case.check_step(&expected);
     for backend in Backend::available() {
