@@ -885,7 +885,7 @@ impl Asked {
         Ok(match u.int_in_range(0..=19)? {
             0 => {
                 item.extra = Some(Extra::State);
-                Some("StateCount")
+                Some("Pass")
             }
             1 => {
                 item.extra = Some(Extra::Counter);
