@@ -559,7 +559,7 @@ impl Pair {
             let is_huge = self.twin.entries[number].len > params.len();
             if !is_huge && (mostly || seed > 0.0) {
                 let skipped = !all_have_grads && seed > 6.0;
-                let average = if averages && seed < 4.0 { Some(self.averages[number].clone()) } else { None };
+                let average = averages.then(|| self.averages[number].clone());
                 items.push(Item {
                     number,
                     id: self.ids[number],
