@@ -3,9 +3,12 @@
 use core::fmt::{self, Write as _};
 
 use crate::{
-    Format, Slot,
-    options::{Domain, Kind, OptionInfo},
-    rule::StateKind,
+    formats::half::Format,
+    rule::{
+        options::{Domain, Kind, OptionInfo},
+        rule::StateKind,
+        slots::Slot,
+    },
 };
 
 /// Why a request was refused. Nothing was changed: no parameter, no state, no option.

@@ -44,87 +44,75 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod backend;
-mod blocks;
-mod cell;
-mod convert;
 mod error;
-mod exact;
-mod factor;
-mod format;
-#[cfg(feature = "std")]
-mod host;
-mod join;
-mod lane;
-mod lookahead;
-mod math;
-mod moments;
-mod nearest;
-#[cfg(feature = "alloc")]
-mod optimizer;
-mod options;
+mod formats;
+mod model;
+mod numbers;
 mod pass;
-mod prefetch;
-mod prepare;
-mod random;
-mod registry;
 mod rule;
 mod rules;
-mod run;
-mod scaler;
-pub mod schedule;
-mod schedule_free;
-#[cfg(feature = "std")]
-mod share;
-mod slot;
+mod simd;
 mod step;
 mod sweep;
 mod tensor;
-mod tile;
-pub mod train;
-mod velocity;
-mod whole;
-mod workers;
+mod threads;
+mod training;
 
 #[cfg(feature = "alloc")]
-pub use optimizer::{GroupId, Optimizer, Param, ParamId, PassParam, Report, Saved, SavedParam};
+pub use model::{
+    ids::{GroupId, ParamId},
+    optimizer::{Optimizer, Param, Report, Saved, SavedParam},
+    pass::PassParam,
+};
 #[cfg(feature = "alloc")]
 pub use step::new_state;
+pub use training::{schedule, train};
 pub use {
-    backend::Backend,
-    convert::convert,
     error::{Error, Name},
-    format::Format,
-    join::{Join, Serial},
-    lane::Lane,
-    lookahead::Lookahead,
-    moments::{AdamEps, RootEps},
-    options::{Domain, Kind, OptionInfo, Options, Value},
-    pass::{
-        Average, Floats, FloatsMut, GradSums, Grads, NonFinite, Pass, PassReport, PassTensor, Telemetry,
-        TelemetrySlot,
+    formats::{
+        floats::{Floats, FloatsMut, Grads},
+        half::Format,
     },
-    prepare::{Decay, L1, Mixed, Prepare, Shrink},
-    rule::{Change, Kernel, KernelVisitor, Rule, StateKind},
-    rules::*,
-    scaler::LossScaler,
-    slot::{Extent, Initial, Role, Slot, full_slots},
+    model::{convert::convert, lookahead::Lookahead},
+    pass::{
+        loss_scaler::LossScaler,
+        pass::{Average, NonFinite, Pass},
+        run::PassReport,
+        telemetry::{Telemetry, TelemetrySlot},
+        tensor::{GradSums, PassTensor},
+    },
+    rule::{
+        options::{Domain, Kind, OptionInfo, Options, Value},
+        regularize::{Decay, L1, Mixed, Prepare, Shrink},
+        rule::{Change, Kernel, KernelVisitor, Rule, StateKind},
+        slots::{Extent, Initial, Role, Slot, full_slots},
+    },
+    rules::{
+        parts::{
+            moments::{AdamEps, RootEps},
+            velocity::Velocity,
+        },
+        *,
+    },
+    simd::{backend::Backend, lane::Lane},
     step::{init_state, step},
-    tensor::Tensor,
-    velocity::Velocity,
-    whole::{Scope, Sum, Term},
-    workers::Workers,
+    sweep::measure::{Scope, Sum, Term},
+    tensor::tensor::Tensor,
+    threads::{
+        join::{Join, Serial},
+        workers::Workers,
+    },
 };
 #[cfg(feature = "rayon")]
-pub use {join::Rayon, step::par_step};
+pub use {step::par_step, threads::join::Rayon};
 
 /// For a rule that wraps another, and passes these on.
 #[doc(hidden)]
-pub use {run::Run, whole::Measuring};
+pub use sweep::{kernels::Run, measure::Measuring};
 
 /// For tests, examples and the hash of a rule, which draw the same numbers everywhere.
 #[doc(hidden)]
-pub use random::splitmix64;
+pub use numbers::random::splitmix64;
 
 /// The examples in README.md are tests.
 #[cfg(doctest)]

@@ -3,7 +3,9 @@
 //! What stands in this table is in [`AnyRule`], and so in the conformance and accuracy tests, the benchmarks, the fuzz
 //! target, the `digits` example and the README; a test says so when one of them lacks it.
 
-use crate::registry::registry;
+use crate::rule::registry::registry;
+
+pub(crate) mod parts;
 
 // Each line: the module, which is the rule's name; the variant, which has the presets; the type of the rule; the
 // presets, the usual one first. At the end, in brackets, the names that frameworks have for some of them.

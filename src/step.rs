@@ -4,8 +4,11 @@
 use alloc::{vec, vec::Vec};
 
 use crate::{
-    Backend, Error, Rule, Workers,
-    tensor::{Layout, start},
+    error::Error,
+    rule::rule::Rule,
+    simd::backend::Backend,
+    tensor::tensor::{Layout, start},
+    threads::workers::Workers,
 };
 
 /// Takes one optimizer step, on the fastest backend of this machine.

@@ -2,20 +2,23 @@
 
 use core::ops;
 
-use super::{
-    Clip, Floats, GradSums, Pass,
-    floats::clamp,
-    tensor::View,
-    tile::{Room, Scratch},
-};
 use crate::{
-    Backend,
-    backend::Vectorized,
-    blocks::{Blocks, Row, Terms},
-    factor::Factor,
-    lane::Isa,
-    math::sqrt,
-    tile::{TILE, part, tiles},
+    formats::floats::{Floats, clamp},
+    numbers::{
+        blocks::{Blocks, Row, Terms},
+        math::sqrt,
+    },
+    pass::{
+        pass::{Clip, Pass},
+        tensor::{GradSums, View},
+        tile::{Room, Scratch},
+    },
+    simd::{
+        backend::{Backend, Vectorized},
+        factor::Factor,
+        lane::Isa,
+    },
+    tensor::tiles::{TILE, part, tiles},
 };
 
 /// How a gradient becomes what the rule sees, but for the factor of clipping by norm.

@@ -1,21 +1,28 @@
 //! The phases of a pass: checks, what has to be known before the step, the decision, the step.
 
-use super::{
-    Clip, Floats, GradSums, Grads, NonFinite, Pass, PassTensor, ZeroGrads,
-    gradient::Preparation,
-    tensor::{Plan, View},
-    tile::{Scratch, Work},
-};
 #[cfg(feature = "std")]
-use crate::share::{Part, share};
+use crate::threads::queue::{Part, share};
 use crate::{
-    Error, Join, Prepare, Role, Rule, Slot, Workers,
-    error::Name,
-    factor::Factor,
-    run::{OneRule, Program, Run, Sweep, Tagged, check_rule},
-    slot::{full_slots, has_only_full},
-    tensor::{Layout, Tag, read_scalars, write_scalars},
-    whole::{MAX_SCALARS, Whole, measure},
+    error::{Error, Name},
+    formats::floats::{Floats, Grads},
+    pass::{
+        gradient::Preparation,
+        pass::{Clip, NonFinite, Pass, ZeroGrads},
+        tensor::{GradSums, PassTensor, Plan, View},
+        tile::{Scratch, Work},
+    },
+    rule::{
+        regularize::Prepare,
+        rule::Rule,
+        slots::{Role, Slot, full_slots, has_only_full},
+    },
+    simd::factor::Factor,
+    sweep::{
+        kernels::{OneRule, Program, Run, Sweep, Tagged, check_rule},
+        measure::{MAX_SCALARS, Whole, measure},
+    },
+    tensor::tensor::{Layout, Tag, read_scalars, write_scalars},
+    threads::{join::Join, workers::Workers},
 };
 
 /// What a pass did.

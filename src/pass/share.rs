@@ -1,13 +1,10 @@
 //! Cutting tensors into ranges, for threads to share.
 
-use super::{
-    PassTensor,
-    floats::{Floats, FloatsMut, Grads},
-    tensor::View,
-};
 use crate::{
-    blocks::BLOCK,
-    share::{Range, Share},
+    formats::floats::{Floats, FloatsMut, Grads},
+    numbers::blocks::BLOCK,
+    pass::tensor::{PassTensor, View},
+    threads::queue::{Range, Share},
 };
 
 impl Share for PassTensor<'_> {

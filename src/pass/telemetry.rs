@@ -3,11 +3,13 @@
 use core::array;
 
 use crate::{
-    blocks::{Blocks, LANES, Row, Terms},
-    cell::Shared,
-    exact::ExactSum,
-    math::sqrt,
-    prefetch::prefetch_for_later,
+    numbers::{
+        blocks::{Blocks, LANES, Row, Terms},
+        exact_sum::ExactSum,
+        math::sqrt,
+    },
+    simd::prefetch::prefetch_for_later,
+    threads::shared::Shared,
 };
 
 /// What one step did to a tensor, or to several: norms, angles, counts.

@@ -2,15 +2,18 @@
 
 use core::array;
 
-use super::{Clip, Floats, FloatsMut, Grads, Pass, TelemetrySlot, leave_room};
 use crate::{
-    Error, Rule,
-    blocks::BLOCK,
-    cell::Shared,
-    error::Name,
-    exact::ExactSum,
-    tensor::{Layout, MAX_STATE, Tag, check_start, next_step, start},
-    whole::MAX_SCALARS,
+    error::{Error, Name},
+    formats::floats::{Floats, FloatsMut, Grads},
+    numbers::{blocks::BLOCK, exact_sum::ExactSum},
+    pass::{
+        pass::{Clip, Pass, leave_room},
+        telemetry::TelemetrySlot,
+    },
+    rule::rule::Rule,
+    sweep::measure::MAX_SCALARS,
+    tensor::tensor::{Layout, MAX_STATE, Tag, check_start, next_step, start},
+    threads::shared::Shared,
 };
 
 /// What a pass knows of a gradient before the step: exact sums, so that those of shards can be put together in any order,
@@ -31,7 +34,7 @@ impl GradSums {
     /// The norm, of the gradient as it is before it is clipped by norm.
     #[must_use]
     pub fn norm(&self) -> f64 {
-        crate::math::sqrt(self.squares.total())
+        crate::numbers::math::sqrt(self.squares.total())
     }
 
     /// How many elements are NaN or infinite.

@@ -2,21 +2,26 @@
 
 use core::ops;
 
-use super::{
-    Floats, FloatsMut, Grads,
-    floats::{clamp, copy_floats},
-    gradient::{Decode, Preparation, Unit, param_norm},
-    telemetry::{STREAMS, Seen, Watch},
-    tensor::View,
-};
 use crate::{
-    Backend, Format, Tensor,
-    backend::Vectorized,
-    lane::Isa,
-    math::sqrt,
-    run::Sweep,
-    tensor::MAX_STATE,
-    tile::{TILE, part, part_if_any, part_mut, pieces, tiles},
+    formats::{
+        floats::{Floats, FloatsMut, Grads, clamp, copy_floats},
+        half::Format,
+    },
+    numbers::math::sqrt,
+    pass::{
+        gradient::{Decode, Preparation, Unit, param_norm},
+        telemetry::{STREAMS, Seen, Watch},
+        tensor::View,
+    },
+    simd::{
+        backend::{Backend, Vectorized},
+        lane::Isa,
+    },
+    sweep::kernels::Sweep,
+    tensor::{
+        tensor::{MAX_STATE, Tensor},
+        tiles::{TILE, part, part_if_any, part_mut, pieces, tiles},
+    },
 };
 
 /// Elements of a tile that telemetry looks at: all that it looks at is to stay in the nearest cache. With 2048 a pass took 1

@@ -1,9 +1,12 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    moments::{Numerator, Root, correction},
-    options::{choices, rule_methods, rule_options},
-    prepare::Common,
-    slot::EXP_AVG,
+    rule::{
+        options::{choices, rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Numerator, Root, correction},
+    simd::lane::Lane,
 };
 
 choices! {

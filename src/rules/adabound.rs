@@ -1,9 +1,12 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    moments::{Moments, step_size},
-    options::{LARGEST, rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ},
+    rule::{
+        options::{LARGEST, rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{Moments, step_size},
+    simd::lane::Lane,
 };
 
 rule_options! {

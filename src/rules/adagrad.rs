@@ -1,7 +1,12 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, Lane, Role, RootEps, Rule, Slot,
-    options::{rule_methods, rule_options},
-    prepare::Common,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Initial, Role, Slot},
+    },
+    rules::parts::moments::RootEps,
+    simd::lane::Lane,
 };
 
 rule_options! {

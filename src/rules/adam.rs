@@ -1,9 +1,12 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    moments::{Moments, Root, correction},
-    options::{choices, rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ},
+    rule::{
+        options::{choices, rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{AdamEps, Moments, Root, correction},
+    simd::lane::Lane,
 };
 
 choices! {

@@ -1,9 +1,12 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    moments::correction,
-    options::{choices, rule_methods, rule_options},
-    prepare::Common,
-    slot::EXP_AVG,
+    rule::{
+        options::{choices, rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, Role, Slot},
+    },
+    rules::parts::moments::correction,
+    simd::lane::Lane,
 };
 
 choices! {

@@ -1,4 +1,4 @@
-use crate::Adam;
+use crate::rules::adam::Adam;
 
 /// AdamW: [`Adam`] with decoupled weight decay.
 ///

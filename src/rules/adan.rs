@@ -1,9 +1,12 @@
 use crate::{
-    AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    moments::{Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::{Common, Decay},
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Root, correction},
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,10 +1,13 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    math::{ln, powf},
-    moments::{Moments, Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
+    numbers::math::{ln, powf},
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Moments, Root, correction},
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,9 +1,12 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    math::sqrt,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
+    numbers::math::sqrt,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    simd::lane::Lane,
 };
 
 rule_options! {

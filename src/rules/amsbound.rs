@@ -1,4 +1,4 @@
-use crate::AdaBound;
+use crate::rules::adabound::AdaBound;
 
 /// AMSBound: [`AdaBound`] with AMSGrad.
 ///

@@ -1,8 +1,12 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    math::powf,
-    options::{rule_methods, rule_options},
-    prepare::Common,
+    numbers::math::powf,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Role, Slot},
+    },
+    simd::lane::Lane,
 };
 
 rule_options! {

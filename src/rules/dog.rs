@@ -1,10 +1,13 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum,
-    factor::Factor,
-    math::sqrt,
-    options::{choices, rule_methods, rule_options},
-    prepare::Common,
-    whole::scalar,
+    numbers::math::sqrt,
+    rule::{
+        options::{choices, rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Initial, Role, Slot},
+    },
+    simd::{factor::Factor, lane::Lane},
+    sweep::measure::{Scope, Sum, scalar},
 };
 
 choices! {

@@ -1,11 +1,14 @@
 use super::dog::{Along, Distance};
 use crate::{
-    Initial, KernelVisitor, Role, Rule, Scope, Slot, Sum,
-    factor::Factor,
-    math::sqrt,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    whole::scalar,
+    numbers::math::sqrt,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{KernelVisitor, Rule},
+        slots::{Initial, Role, Slot},
+    },
+    simd::factor::Factor,
+    sweep::measure::{Scope, Sum, scalar},
 };
 
 rule_options! {

@@ -1,7 +1,11 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, L1, Lane, Role, Rule, Slot,
-    options::{rule_methods, rule_options},
-    prepare::Common,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::{Common, L1},
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Initial, Role, Slot},
+    },
+    simd::lane::Lane,
 };
 
 rule_options! {

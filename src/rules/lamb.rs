@@ -1,11 +1,13 @@
 use crate::{
-    AdamEps, Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
-    factor::Factor,
-    moments::{Moments, Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
-    whole::{scalar, trust_ratio},
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::{Common, Decay},
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{AdamEps, Moments, Root, correction},
+    simd::{factor::Factor, lane::Lane},
+    sweep::measure::{Sum, scalar, trust_ratio},
 };
 
 rule_options! {

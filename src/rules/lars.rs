@@ -1,11 +1,13 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum, Velocity,
-    factor::Factor,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::MOMENTUM_BUFFER,
-    velocity::Coefficients,
-    whole::{scalar, trust_ratio},
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{MOMENTUM_BUFFER, Slot},
+    },
+    rules::parts::velocity::{Coefficients, Velocity},
+    simd::{factor::Factor, lane::Lane},
+    sweep::measure::{Sum, scalar, trust_ratio},
 };
 
 rule_options! {

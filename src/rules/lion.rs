@@ -1,8 +1,11 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    options::{choices, rule_methods, rule_options},
-    prepare::Common,
-    slot::EXP_AVG,
+    rule::{
+        options::{choices, rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, Slot},
+    },
+    simd::lane::Lane,
 };
 
 choices! {

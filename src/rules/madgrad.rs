@@ -1,8 +1,12 @@
 use crate::{
-    Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    math::sqrt,
-    options::{LARGEST, rule_methods, rule_options},
-    prepare::Common,
+    numbers::math::sqrt,
+    rule::{
+        options::{LARGEST, rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Initial, Role, Slot},
+    },
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,9 +1,12 @@
 use crate::{
-    Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Velocity,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::MOMENTUM_BUFFER,
-    velocity::Coefficients,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::{Common, Decay},
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{MOMENTUM_BUFFER, Slot},
+    },
+    rules::parts::velocity::{Coefficients, Velocity},
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,10 +1,13 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    math::{powf, powi},
-    moments::{Ahead, Moments, Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
+    numbers::math::{powf, powi},
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{AdamEps, Ahead, Moments, Root, correction},
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,10 +1,13 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
-    factor::Factor,
-    math::sqrt,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    whole::{Gradient, scalar},
+    numbers::math::sqrt,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::Slot,
+    },
+    simd::{factor::Factor, lane::Lane},
+    sweep::measure::{Gradient, Sum, scalar},
 };
 
 rule_options! {

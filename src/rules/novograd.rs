@@ -1,11 +1,13 @@
 use crate::{
-    Change, Decay, Kernel, KernelVisitor, Lane, Rule, Slot, Sum,
-    factor::Factor,
-    math::sqrt,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::EXP_AVG,
-    whole::{Gradient, scalar},
+    numbers::math::sqrt,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::{Common, Decay},
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, Slot},
+    },
+    simd::{factor::Factor, lane::Lane},
+    sweep::measure::{Gradient, Sum, scalar},
 };
 
 rule_options! {

@@ -1,12 +1,14 @@
 use crate::{
-    Change, Decay, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Scope, Slot, Sum, Term,
-    factor::Factor,
-    math::sqrt,
-    moments::step_size,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
-    whole::scalar,
+    numbers::math::sqrt,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::{Common, Decay},
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot},
+    },
+    rules::parts::moments::step_size,
+    simd::{factor::Factor, lane::Lane},
+    sweep::measure::{Scope, Sum, Term, scalar},
 };
 
 rule_options! {

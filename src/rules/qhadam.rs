@@ -1,9 +1,12 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    moments::{Moments, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{Moments, correction},
+    simd::lane::Lane,
 };
 
 rule_options! {

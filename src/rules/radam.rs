@@ -1,10 +1,13 @@
 use crate::{
-    AdamEps, Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    math::{powi, sqrt},
-    moments::{Moments, Numerator, Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::{EXP_AVG, EXP_AVG_SQ},
+    numbers::math::{powi, sqrt},
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{AdamEps, Moments, Numerator, Root, correction},
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,10 +1,15 @@
 use crate::{
-    AdamEps, Change, Initial, Kernel, KernelVisitor, Lane, Role, RootEps, Rule, Slot, Velocity,
-    moments::{Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    slot::MOMENTUM_BUFFER,
-    velocity::Coefficients,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Initial, MOMENTUM_BUFFER, Role, Slot},
+    },
+    rules::parts::{
+        moments::{AdamEps, Root, RootEps, correction},
+        velocity::{Coefficients, Velocity},
+    },
+    simd::lane::Lane,
 };
 
 rule_options! {

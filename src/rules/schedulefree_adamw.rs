@@ -1,10 +1,16 @@
 use crate::{
-    AdamEps, Change, Decay, Error, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    moments::{Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    schedule_free::{Path, Weights, to_eval, to_train},
-    slot::EXP_AVG_SQ,
+    error::Error,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::{Common, Decay},
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{EXP_AVG_SQ, Initial, Role, Slot},
+    },
+    rules::parts::{
+        moments::{AdamEps, Root, correction},
+        schedule_free::{Path, Weights, to_eval, to_train},
+    },
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,8 +1,13 @@
 use crate::{
-    Change, Error, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    options::{rule_methods, rule_options},
-    prepare::Common,
-    schedule_free::{Path, Weights, to_eval, to_train},
+    error::Error,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Initial, Role, Slot},
+    },
+    rules::parts::schedule_free::{Path, Weights, to_eval, to_train},
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,4 +1,4 @@
-use crate::{Decay, Momentum};
+use crate::{rule::regularize::Decay, rules::momentum::Momentum};
 
 /// SGDW: [`Momentum`] with decoupled weight decay.
 ///

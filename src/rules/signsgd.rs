@@ -1,7 +1,11 @@
 use crate::{
-    Change, Kernel, KernelVisitor, Lane, Rule, Slot,
-    options::{rule_methods, rule_options},
-    prepare::Common,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::Slot,
+    },
+    simd::lane::Lane,
 };
 
 rule_options! {

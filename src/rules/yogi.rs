@@ -1,8 +1,12 @@
 use crate::{
-    AdamEps, Change, Initial, Kernel, KernelVisitor, Lane, Role, Rule, Slot,
-    moments::{Root, correction},
-    options::{rule_methods, rule_options},
-    prepare::Common,
+    rule::{
+        options::{rule_methods, rule_options},
+        regularize::Common,
+        rule::{Change, Kernel, KernelVisitor, Rule},
+        slots::{Initial, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Root, correction},
+    simd::lane::Lane,
 };
 
 rule_options! {

@@ -1,0 +1,4 @@
+//! How numbers lie in memory. Nothing here knows rules.
+
+pub(crate) mod floats;
+pub(crate) mod half;

@@ -1,0 +1,201 @@
+//! What an update rule is: hyper-parameters that, once a step, become a kernel.
+
+use core::fmt;
+
+use crate::{
+    error::Error,
+    rule::{regularize::Prepare, slots::Slot},
+    simd::lane::Lane,
+    sweep::{
+        kernels::Run,
+        measure::{Measuring, Scope, Sum},
+    },
+};
+
+/// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
+///
+/// The split keeps the loop bare. Whatever depends on the step alone (a power of beta, a bias correction) is computed
+/// in [`with_kernel`](Rule::with_kernel), once, in `f64`; the [`Kernel`] holds the results, rounded to `f32`, and
+/// does nothing but lane arithmetic.
+///
+/// Anyone may write a rule; the example `custom_rule` is one.
+pub trait Rule: Copy + Send + Sync {
+    /// The rule's name in lower case, as messages and tables show it.
+    fn name(&self) -> &'static str;
+
+    /// The name of the rule whose arithmetic and state this is: `"adam"` for AdamW, which is Adam with another decay.
+    fn kind(&self) -> &'static str {
+        self.name()
+    }
+
+    /// Which of a rule's conventions its state follows, where its options decide what the numbers there mean; empty unless a
+    /// rule says otherwise. A rule of the same kind takes over state of its own convention alone.
+    fn convention(&self) -> &'static str {
+        ""
+    }
+
+    /// The state: first the slots with an element for each parameter, in the order in which the kernel takes them, then at
+    /// most 4 with numbers about the whole tensor, which are known when the kernel is made.
+    fn slots(&self) -> &'static [Slot];
+
+    /// What slot number `slot` starts from, if its [`Slot::initial`] is [`Initial::Rule`](crate::Initial::Rule).
+    fn initial(&self, slot: usize) -> f32 {
+        let _ = slot;
+        0.0
+    }
+
+    /// Refuses options that contradict each other. Everything that takes a rule asks this first, so that options may be set
+    /// in any order.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]. A rule has no contradictions unless it says so; one that wraps another passes this on.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// What is done to gradient and parameter before the kernel sees them: nothing unless a rule says otherwise.
+    fn prepare(&self) -> Prepare {
+        Prepare::NOTHING
+    }
+
+    /// Makes the kernel for step number `step`, which counts from 1, and hands it to `visitor`.
+    ///
+    /// A visitor, because a rule may have kernels of different types (with and without momentum, say) and chooses
+    /// among them by its options. Exactly one call, with as many values of state as there are full [slots](Rule::slots).
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output;
+
+    /// The sums over whole tensors that the numbers about them follow from; at most 4. Only rules with such numbers have any.
+    fn sums(&self) -> &'static [Sum] {
+        &[]
+    }
+
+    /// Which elements the sums go over.
+    fn scope(&self) -> Scope {
+        Scope::Tensor
+    }
+
+    /// Makes the kernel of the pass before the step, and hands it to `visitor`. It takes the full slots and at
+    /// most two more, whose contents it puts out for [`sums`](Rule::sums); the state that it returns
+    /// is kept, its change of the parameter is not. Rules without numbers about whole tensors have no such
+    /// pass.
+    fn with_measuring_kernel<V: KernelVisitor>(
+        &self,
+        step: u64,
+        scalars: &[f64],
+        visitor: V,
+    ) -> Option<V::Output> {
+        let _ = (step, scalars, visitor);
+        None
+    }
+
+    /// Makes the new scalars from the old ones and from the sums. Where the sums go over several tensors, `step` is the
+    /// largest of their step numbers.
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
+        let _ = (step, sums, scalars);
+    }
+
+    /// As [`with_kernel`](Rule::with_kernel), knowing the new scalars as they were before they were rounded for
+    /// the state.
+    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
+        let _ = scalars;
+        self.with_kernel(step, visitor)
+    }
+
+    /// Takes the step. Not for rules to write: those of this crate do, so that their loops are compiled once, with the crate,
+    /// instead of with every program that has the rule.
+    #[doc(hidden)]
+    fn run(&self, step: u64, scalars: &[f64], run: Run<'_>) {
+        self.with_settled_kernel(step, scalars, run);
+    }
+
+    /// The same for the pass before the step.
+    #[doc(hidden)]
+    fn measure(&self, step: u64, scalars: &[f64], measuring: Measuring<'_>) {
+        self.with_measuring_kernel(step, scalars, measuring);
+    }
+}
+
+/// What made a piece of state: a rule, and the convention by which its numbers have to be read.
+///
+/// Written out it is what a checkpoint should keep beside the state: `momentum/lr-inside`, or `adam` for a rule that has a
+/// single convention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StateKind {
+    /// The [kind](Rule::kind) of the rule.
+    pub rule: &'static str,
+    /// Its [convention](Rule::convention).
+    pub convention: &'static str,
+    /// Its [slots](Rule::slots).
+    pub slots: &'static [Slot],
+}
+
+impl StateKind {
+    /// That of a rule.
+    pub fn of<R: Rule>(rule: &R) -> Self {
+        Self { rule: rule.kind(), convention: rule.convention(), slots: rule.slots() }
+    }
+}
+
+impl StateKind {
+    /// Whether this is how it is written out.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_written(&self, text: &str) -> bool {
+        let (rule, convention) = text.split_once('/').unwrap_or((text, ""));
+        (rule, convention) == (self.rule, self.convention)
+    }
+}
+
+impl fmt::Display for StateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.convention.is_empty() { "" } else { "/" };
+        write!(f, "{}{separator}{}", self.rule, self.convention)
+    }
+}
+
+/// The arithmetic of one step for one element, with `N` values of state.
+///
+/// Must be pure: the same inputs give the same outputs, whatever the lane type and whichever elements are its
+/// neighbours. Write `#[inline(always)]` before `update`, or the lanes lose their instruction set.
+pub trait Kernel<const N: usize>: Copy + Send + Sync {
+    /// From a parameter, its gradient and its state to the parameter's change and the new state.
+    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]);
+}
+
+/// What a kernel does to a parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<L> {
+    /// Takes this off: `p = p - change`. Weight decay is added to it first, so that the parameter is rounded once.
+    By(L),
+    /// Puts this in its place.
+    To(L),
+}
+
+impl<L: Lane> Change<L> {
+    /// What is taken off `p`.
+    #[inline(always)]
+    pub fn amount(self, p: L) -> L {
+        match self {
+            Self::By(change) => change,
+            Self::To(new) => p - new,
+        }
+    }
+
+    /// The new parameter.
+    #[inline(always)]
+    pub fn apply(self, p: L) -> L {
+        match self {
+            Self::By(change) => p - change,
+            Self::To(new) => new,
+        }
+    }
+}
+
+/// Something to be done with a kernel whose type only the rule knows.
+pub trait KernelVisitor {
+    /// What comes back.
+    type Output;
+
+    /// Called by [`Rule::with_kernel`].
+    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Self::Output;
+}

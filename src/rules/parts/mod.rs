@@ -1,0 +1,5 @@
+//! Arithmetic that several rules share.
+
+pub(crate) mod moments;
+pub(crate) mod schedule_free;
+pub(crate) mod velocity;

@@ -1,0 +1,5 @@
+//! The loops: they are written once, for every rule and every set of instructions.
+
+pub(crate) mod kernels;
+pub(crate) mod measure;
+pub(crate) mod sweep;

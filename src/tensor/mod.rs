@@ -1,0 +1,4 @@
+//! What a step goes over.
+
+pub(crate) mod tensor;
+pub(crate) mod tiles;

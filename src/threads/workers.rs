@@ -1,0 +1,192 @@
+//! What a step runs on: a backend, threads, and the size from which the threads are worth their fork.
+
+use crate::{
+    error::Error,
+    rule::rule::Rule,
+    simd::backend::Backend,
+    sweep::{
+        kernels::{OneRule, Program, check_rule, run},
+        measure::measure,
+    },
+    tensor::tensor::{Layout, Tensor, check_each},
+    threads::join::{Join, Serial},
+};
+
+#[cfg(feature = "std")]
+use crate::threads::queue::{Part, Share, share, total_bytes};
+
+/// Below this many bytes of traffic a step is not shared. Measured with `cargo bench --bench ratios`, see
+/// README: the fork and the wake-up of a second thread cost some 10 us from outside rayon's pool.
+const SERIAL_BELOW: usize = 1 << 20;
+
+/// Steps tensors, one or a whole model of them, on a given backend and given threads.
+///
+/// The bits do not depend on any of it.
+///
+/// ```
+/// use gradstep::{Momentum, Tensor, Workers};
+///
+/// let (mut weight, mut bias) = (vec![1.0; 1000], vec![0.0; 10]);
+/// let (weight_grad, bias_grad) = (vec![0.1; 1000], vec![0.1; 10]);
+/// let (mut weight_v, mut bias_v) = (vec![0.0; 1000], vec![0.0; 10]);
+/// let mut model = [
+///     Tensor::new(&mut weight, &weight_grad, [&mut weight_v[..]])?,
+///     Tensor::new(&mut bias, &bias_grad, [&mut bias_v[..]])?,
+/// ];
+/// Workers::rayon().step_model(&Momentum::torch(), 1, &mut model)?;
+/// # Ok::<(), gradstep::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Workers<J = Serial> {
+    #[cfg_attr(
+        not(feature = "std"),
+        expect(dead_code, reason = "without `std` there is no one to share with")
+    )]
+    pub(crate) join: J,
+    pub(crate) backend: Backend,
+    #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "as above"))]
+    serial_below: usize,
+    #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "as above"))]
+    host_may_flush: bool,
+}
+
+impl Workers<Serial> {
+    /// The calling thread alone, on the fastest backend.
+    #[must_use]
+    pub fn serial() -> Self {
+        Self { join: Serial, backend: Backend::detect(), serial_below: SERIAL_BELOW, host_may_flush: false }
+    }
+}
+
+#[cfg(feature = "rayon")]
+impl Workers<crate::threads::join::Rayon> {
+    /// All threads of rayon's current pool, on the fastest backend.
+    ///
+    /// A caller must not hold a lock over a step if other tasks of the pool take the same lock, or both may wait for ever, as
+    /// with any call into rayon. The step waits for the threads of the pool, which may be waiting for the lock. On a thread
+    /// of the pool rayon also runs other tasks while the step waits, and one of them may wait for the lock that its own
+    /// thread holds. [`serial`](Self::serial) avoids this, and from a thread outside of rayon so does a pool for the steps
+    /// alone, which [`new`](Self::new) takes.
+    #[must_use]
+    pub fn rayon() -> Self {
+        Self::new(crate::threads::join::Rayon)
+    }
+}
+
+impl<J: Join> Workers<J> {
+    /// The threads of `join`, on the fastest backend.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn new(join: J) -> Self {
+        Self { join, backend: Backend::detect(), serial_below: SERIAL_BELOW, host_may_flush: false }
+    }
+
+    /// The same on another backend.
+    #[must_use]
+    pub fn backend(self, backend: Backend) -> Self {
+        Self { backend, ..self }
+    }
+
+    /// The same for a host that has its threads flush subnormal numbers on purpose: steps are taken instead of refused with
+    /// [`Error::FlushedSubnormals`].
+    ///
+    /// Bits are then those of the host. Where only some of its threads flush, they also depend on which thread takes which
+    /// part of a step.
+    #[must_use]
+    pub fn flushing_host(self) -> Self {
+        Self { host_may_flush: true, ..self }
+    }
+
+    /// Refuses a step on a thread that flushes subnormals. The threads of the pool are not looked at: a step that one of them
+    /// has begun cannot be taken back. Firmware runs on processors without such a mode, or sets it itself.
+    pub(crate) fn check_host(&self) -> Result<(), Error> {
+        #[cfg(feature = "std")]
+        if !self.host_may_flush && crate::simd::denormals::flushes_subnormals() {
+            return Err(Error::FlushedSubnormals);
+        }
+        Ok(())
+    }
+
+    /// The same with another cut-off: a step that moves fewer bytes than this is not shared among threads. A step
+    /// moves 12 bytes a parameter, and 8 more for each state slice. The default is 1 MiB.
+    #[must_use]
+    pub fn serial_below(self, bytes: usize) -> Self {
+        Self { serial_below: bytes, ..self }
+    }
+
+    /// [`step()`](crate::step()) on these threads.
+    ///
+    /// # Errors
+    /// As [`step()`](crate::step()).
+    pub fn step<R: Rule>(
+        &self,
+        rule: &R,
+        step: u64,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), Error> {
+        self.check_host()?;
+        check_rule(rule, step)?;
+        let mut tensor = Tensor::borrow(params, grads, state)?;
+        tensor.begin(step);
+        tensor.check(&Layout::of(rule))?;
+        tensor.check_start(rule)?;
+        self.run(&OneRule(rule), core::slice::from_mut(&mut tensor));
+        Ok(())
+    }
+
+    /// One step of `rule` for all `tensors`, in one fork and join: large ones are cut into ranges, small ones packed
+    /// together. It is step number `step` of each tensor that has no [counter](Tensor::counter) of its own.
+    ///
+    /// # Errors
+    /// As [`step()`](crate::step()), with [`Error::TensorLength`] for a slice of wrong length, which names the tensor by
+    /// its place in the list; nothing has changed then.
+    pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
+        self.check_host()?;
+        check_rule(rule, step)?;
+        let layout = Layout::of(rule);
+        tensors.iter_mut().for_each(|tensor| tensor.begin(step));
+        check_each(tensors, |tensor| tensor.check(&layout).and_then(|()| tensor.check_start(rule)))?;
+        self.run(&OneRule(rule), tensors);
+        tensors.iter_mut().for_each(Tensor::count);
+        Ok(())
+    }
+
+    /// Whether a step of these tensors is worth a fork.
+    #[cfg(feature = "std")]
+    pub(crate) fn shares<T: Share>(&self, tensors: &[T]) -> bool {
+        self.join.threads() > 1 && total_bytes(tensors) >= self.serial_below
+    }
+
+    /// Steps tensors that have been checked.
+    pub(crate) fn run(&self, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+        if program.measures() {
+            measure(self.backend, program, tensors, Tensor::feed);
+        }
+        self.spread(tensors, |backend, tensors| run(backend, program, tensors));
+    }
+
+    /// Has all tensors worked on, by several threads where that is worth it.
+    pub(crate) fn spread(
+        &self,
+        tensors: &mut [Tensor<'_>],
+        work: impl Fn(Backend, &mut [Tensor<'_>]) + Sync,
+    ) {
+        #[cfg(feature = "std")]
+        if self.shares(tensors) {
+            return share(&self.join, tensors, |part| match part {
+                Part::Whole(tensors) => work(self.backend, tensors),
+                Part::Range(mut range) => work(self.backend, core::slice::from_mut(&mut range)),
+            });
+        }
+        work(self.backend, tensors);
+    }
+}
+
+#[cfg(feature = "rayon")]
+impl Default for Workers<crate::threads::join::Rayon> {
+    fn default() -> Self {
+        Self::rayon()
+    }
+}
