@@ -10,8 +10,8 @@ use crate::{
         slots::{Initial, Role, Slot},
     },
     simd::{
-        backend::Vectorized,
-        lane::{Isa, Lane},
+        isa::{Isa, Vectorized},
+        lane::Lane,
     },
     sweep::sweep::sweep,
     tensor::{
@@ -140,7 +140,7 @@ impl Lookahead {
         let due = step.is_multiple_of(self.sync_period);
         if due {
             let kernel = Follow { part: self.slow_step_size as f32 };
-            workers.spread(tensors, |backend, tensors| backend.run(Syncs { kernel, tensors }));
+            workers.spread(tensors, |backend, tensors| backend.dispatch(Syncs { kernel, tensors }));
         }
         Ok(due)
     }
@@ -170,7 +170,7 @@ impl Vectorized for Syncs<'_, '_> {
 
     /// Tile by tile, so that the fast weights are still in the cache when they are set back.
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn eval<I: Isa>(self, isa: I) {
         for tensor in self.tensors {
             let Some(Slices { params: fast, state: [slow], .. }) = tensor.slices::<1>() else { continue };
             for (fast, slow) in fast.chunks_mut(TILE).zip(slow.chunks_mut(TILE)) {

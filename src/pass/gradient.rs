@@ -14,9 +14,9 @@ use crate::{
         tile::{Room, Scratch},
     },
     simd::{
-        backend::{Backend, Vectorized},
+        backend::Backend,
         factor::Factor,
-        lane::Isa,
+        isa::{Isa, Vectorized},
     },
     tensor::tiles::{TILE, part, tiles},
 };
@@ -98,7 +98,7 @@ impl Preparation {
         let mut blocks = Blocks::new();
         for tile in tiles(range) {
             let floats = self.gather(view, tile, &mut scratch.grads);
-            self.backend.run(Add { blocks: &mut blocks, floats });
+            self.backend.dispatch(Add { blocks: &mut blocks, floats });
         }
         (total(blocks) / range.len() as f64) as f32
     }
@@ -107,7 +107,7 @@ impl Preparation {
         let mut blocks = Blocks::new();
         for tile in tiles(&unit.range) {
             let floats = self.prepare(view, tile, unit, &mut scratch.grads);
-            self.backend.run(Square { blocks: &mut blocks, floats, scale: 1.0 });
+            self.backend.dispatch(Square { blocks: &mut blocks, floats, scale: 1.0 });
         }
         norm(blocks)
     }
@@ -123,7 +123,7 @@ impl Preparation {
         let grads = self.gather(view, tile, to);
         let (max, &Unit { mean, factor, .. }) = (self.clip_value, unit);
         if mean != 0.0 || factor != Factor::ONE || max < f32::INFINITY {
-            self.backend.run(Bring { mean, max, factor, grads });
+            self.backend.dispatch(Bring { mean, max, factor, grads });
         }
         grads
     }
@@ -131,7 +131,7 @@ impl Preparation {
     /// The sum of the micro-batches, unscaled.
     fn gather<'t>(&self, view: &View<'_>, tile: ops::Range<usize>, to: &'t mut Room<TILE>) -> &'t mut [f32] {
         let to = to.first(tile.len());
-        self.backend.run(Gather {
+        self.backend.dispatch(Gather {
             first: view.grads.as_floats(),
             from: tile.start,
             more: view.more_grads,
@@ -154,7 +154,7 @@ impl Preparation {
                     Some(grads) => (part(grads, &tile), self.unscale.rest),
                     None => (&*self.prepare(view, tile, &unit, &mut scratch.grads), 1.0),
                 };
-                self.backend.run(Square { blocks: &mut blocks, floats, scale });
+                self.backend.dispatch(Square { blocks: &mut blocks, floats, scale });
             }
         }
         let [squares] = blocks.finish();
@@ -200,8 +200,8 @@ pub(super) fn param_norm(
     let mut blocks = Blocks::new();
     for tile in tiles(range) {
         let floats = scratch.params.first(tile.len());
-        backend.run(Decode { from: view.params.as_floats(), at: tile.start, to: floats });
-        backend.run(Square { blocks: &mut blocks, floats, scale: 1.0 });
+        backend.dispatch(Decode { from: view.params.as_floats(), at: tile.start, to: floats });
+        backend.dispatch(Square { blocks: &mut blocks, floats, scale: 1.0 });
     }
     norm(blocks)
 }
@@ -228,7 +228,7 @@ impl Vectorized for Gather<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         self.first.decode(self.from, self.to);
         for grads in self.more {
             grads.add(self.more_from, self.to);
@@ -249,7 +249,7 @@ impl Vectorized for Bring<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         for g in self.grads {
             *g = self.factor.apply(clamp(*g - self.mean, -self.max, self.max));
         }
@@ -267,7 +267,7 @@ impl Vectorized for Decode<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         self.from.decode(self.at, self.to);
     }
 }
@@ -283,7 +283,7 @@ impl Vectorized for Square<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         let Self { blocks, floats, scale } = self;
         blocks.push([floats], Squares(scale));
     }
@@ -299,7 +299,7 @@ impl Vectorized for Add<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         let Self { blocks, floats } = self;
         blocks.push([floats], Values);
     }

@@ -1,7 +1,6 @@
 //! The phases of a pass: checks, what has to be known before the step, the decision, the step.
 
 #[cfg(feature = "std")]
-use crate::threads::queue::{Part, share};
 use crate::{
     error::{Error, Name},
     formats::floats::{Floats, Grads},
@@ -22,7 +21,11 @@ use crate::{
         measure::{MAX_SCALARS, Whole, measure},
     },
     tensor::tensor::{Layout, Tag, read_scalars, write_scalars},
-    threads::{join::Join, workers::Workers},
+    threads::{
+        join::Join,
+        queue::{Part, share},
+        workers::Workers,
+    },
 };
 
 /// What a pass did.

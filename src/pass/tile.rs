@@ -14,8 +14,8 @@ use crate::{
         tensor::View,
     },
     simd::{
-        backend::{Backend, Vectorized},
-        lane::Isa,
+        backend::Backend,
+        isa::{Isa, Vectorized},
     },
     sweep::kernels::Sweep,
     tensor::{
@@ -116,7 +116,7 @@ impl Work {
             self.apply_rule(view, unit, &tile, scratch, sweep);
             if let Some(watch) = &mut watch {
                 let seen = self.seen(view, &tile, scratch);
-                self.preparation.backend.run(Watching { watch, seen });
+                self.preparation.backend.dispatch(Watching { watch, seen });
             }
             view.prefetch_read(tile.end);
             if max_norm.is_none() {
@@ -169,7 +169,7 @@ impl Work {
         }
         let lent = state.each_mut().map(|slice| &mut **slice);
         sweep(&mut [Tensor::tile(params, grads, lent, changes)]);
-        self.preparation.backend.run(AfterRule { state: self.flushed(&mut state), half, params });
+        self.preparation.backend.dispatch(AfterRule { state: self.flushed(&mut state), half, params });
     }
 
     /// A tile that has been stepped, as telemetry sees it.
@@ -219,7 +219,7 @@ impl Work {
         let average = view.average.as_deref_mut().filter(|_| averages);
         let average = average.map(|average| part_mut(average, tile));
         if limit.factor != 1.0 || self.bounds.is_some() || average.is_some() || view.copy.is_some() {
-            self.preparation.backend.run(Finish {
+            self.preparation.backend.dispatch(Finish {
                 limit,
                 bounds: self.bounds,
                 average,
@@ -319,7 +319,7 @@ impl View<'_> {
     /// Brings 16-bit parameters to single precision, in the scratch.
     fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut Room<TILE>) {
         if let from @ Floats::Half(..) = self.params.as_floats() {
-            backend.run(Decode { from, at: tile.start, to: to.first(tile.len()) });
+            backend.dispatch(Decode { from, at: tile.start, to: to.first(tile.len()) });
         }
     }
 
@@ -379,7 +379,7 @@ impl Vectorized for AfterRule<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         for slice in self.state {
             for x in slice.iter_mut() {
                 // A mask, for a choice between values would become a masked store, which some processors are slow at.
@@ -403,7 +403,7 @@ impl Vectorized for Watching<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         self.watch.see(&self.seen);
     }
 }
@@ -425,7 +425,7 @@ impl Vectorized for Finish<'_, '_> {
 
     /// The parameters are numbers of their format throughout, so that bounds, averages and copies are of what is stored.
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, _: I) {
         let Self { limit, bounds, average, weight, overwrite, copy, copy_bounds, mut half, params } = self;
         if limit.factor != 1.0 {
             scale_toward_zero(params, limit.factor, &mut half);

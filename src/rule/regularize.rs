@@ -3,7 +3,7 @@
 use crate::{
     rule::{
         options::{LARGEST, choices},
-        rule::{Change, Kernel},
+        rule::Change,
     },
     simd::lane::Lane,
 };
@@ -29,8 +29,8 @@ impl Default for Prepare {
     }
 }
 
-/// How regularisation draws parameters towards zero. The common forms have a loop of their own each, the others share
-/// one.
+/// How regularisation draws parameters towards zero. The common forms are a part of each rule's loop; the others are done
+/// around it, tile by tile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shrink {
     /// Not at all.
@@ -77,60 +77,18 @@ pub struct Mixed {
     pub threshold: f32,
 }
 
-/// A kernel whose gradient is scaled. A multiplication by one is exact and cost nothing that was measurable beside a
-/// kernel's memory traffic.
-#[derive(Clone, Copy)]
-pub(crate) struct Scaled<K> {
-    pub(crate) kernel: K,
-    pub(crate) scale: f32,
-}
-
-impl<K: Kernel<N>, const N: usize> Kernel<N> for Scaled<K> {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
-        self.kernel.update(p, g * self.scale, state)
-    }
-}
-
-/// The same with decoupled weight decay.
-#[derive(Clone, Copy)]
-pub(crate) struct Decayed<K> {
-    pub(crate) kernel: K,
-    pub(crate) scale: f32,
-    pub(crate) decay: f32,
-}
-
-impl<K: Kernel<N>, const N: usize> Kernel<N> for Decayed<K> {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
-        let decay = p * self.decay;
-        match self.kernel.update(p - decay, g * self.scale, state) {
-            (Change::By(change), state) => (Change::By(change + decay), state),
-            decayed => decayed,
-        }
-    }
-}
-
-/// The same with everything that [`Mixed`] has. Its branches are the same for all elements, so that they cost little.
-#[derive(Clone, Copy)]
-pub(crate) struct Regularized<K> {
-    pub(crate) kernel: K,
-    pub(crate) scale: f32,
-    pub(crate) mixed: Mixed,
-}
-
-impl<K: Kernel<N>, const N: usize> Kernel<N> for Regularized<K> {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]) {
-        let g = self.mixed.gradient(p, g * self.scale);
-        let seen = self.mixed.seen(p);
-        let (change, state) = self.kernel.update(seen, g, state);
-        let change = self.mixed.careful(seen, g, change);
-        (Change::To(self.mixed.threshold(self.mixed.changed(p, change))), state)
-    }
-}
-
 impl Mixed {
+    /// Whether nothing is done but to the gradient.
+    pub(crate) fn only_changes_gradient(self) -> bool {
+        self == Self { l2: self.l2, l1: self.l1, ..Self::default() }
+    }
+
+    /// The parameter after the step.
+    #[inline(always)]
+    pub(crate) fn after<L: Lane>(self, p: L, g: L, change: Change<L>) -> L {
+        self.threshold(self.changed(p, self.careful(self.seen(p), g, change)))
+    }
+
     #[inline(always)]
     pub(crate) fn gradient<L: Lane>(self, p: L, mut g: L) -> L {
         if self.l2 != 0.0 {

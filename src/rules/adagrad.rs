@@ -125,6 +125,8 @@ struct Accumulate {
 }
 
 impl Kernel<1> for Accumulate {
+    const L2_IN_LOOP: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [sum]: [L; 1]) -> (Change<L>, [L; 1]) {
         let g = g.squarable();

@@ -206,6 +206,8 @@ struct Plain {
 }
 
 impl Kernel<2> for Plain {
+    const L2_IN_LOOP: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m, v]: [L; 2]) -> (Change<L>, [L; 2]) {
         let g = g.squarable();

@@ -150,6 +150,8 @@ impl Rule for Momentum {
 struct Heavy(Coefficients);
 
 impl Kernel<1> for Heavy {
+    const L2_IN_LOOP: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [v]: [L; 1]) -> (Change<L>, [L; 1]) {
         let (change, v) = self.0.follow(g, v);

@@ -225,6 +225,8 @@ struct Plain {
 }
 
 impl Kernel<1> for Plain {
+    const L2_IN_LOOP: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [square_avg]: [L; 1]) -> (Change<L>, [L; 1]) {
         let g = g.squarable();

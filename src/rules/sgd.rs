@@ -79,6 +79,8 @@ struct Descend {
 }
 
 impl Kernel<0> for Descend {
+    const L2_IN_LOOP: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
         (Change::By(g * self.lr), [])

@@ -4,12 +4,16 @@ use core::fmt;
 
 use crate::{
     error::{Error, Name},
-    simd::{lane::Isa, scalar::Scalar, wide::Wide},
+    simd::{
+        isa::{Vectorized, compiled},
+        scalar::Scalar,
+        wide::Wide,
+    },
 };
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 use {
-    crate::simd::x86::X86,
+    crate::simd::x86::OnX86,
     pulp::x86::{V3, V4},
 };
 
@@ -36,12 +40,6 @@ enum Kind {
     Avx2(V3),
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     Avx512(V4),
-}
-
-/// Work that is compiled once for each set of instructions.
-pub(crate) trait Vectorized {
-    type Output;
-    fn run<I: Isa>(self, isa: I) -> Self::Output;
 }
 
 impl Backend {
@@ -146,7 +144,7 @@ impl Backend {
     }
 
     #[inline]
-    pub(crate) fn run<V: Vectorized>(self, work: V) -> V::Output {
+    pub(crate) fn dispatch<V: Vectorized>(self, work: V) -> V::Output {
         match self.0 {
             Kind::Wide if Wide::SIMD.is_some() => compiled(Wide, work),
             Kind::Scalar | Kind::Wide => compiled(Scalar, work),
@@ -155,28 +153,6 @@ impl Backend {
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx512(proof) => pulp::Simd::vectorize(proof, OnX86(work)),
         }
-    }
-}
-
-/// A function of its own for each backend, as `pulp` makes them: `.ci/code-size` and profilers can tell them apart. Not
-/// in firmware, where what is known of the rule is folded into the loop: on a Cortex-M4F momentum takes 12 instructions a
-/// parameter instead of 19.
-#[cfg_attr(feature = "std", inline(never))]
-fn compiled<I: Isa, V: Vectorized>(isa: I, work: V) -> V::Output {
-    work.run(isa)
-}
-
-/// Hands work to `pulp`, which compiles it with the instructions switched on.
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-struct OnX86<V>(V);
-
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-impl<V: Vectorized> pulp::WithSimd for OnX86<V> {
-    type Output = V::Output;
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, simd: S) -> V::Output {
-        self.0.run(X86(simd))
     }
 }
 

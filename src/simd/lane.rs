@@ -121,23 +121,3 @@ pub trait Lane:
         Self::select(self.lt(zero), self.splat(-1.0), positive)
     }
 }
-
-/// A set of instructions: how memory becomes lanes and lanes memory.
-pub(crate) trait Isa: Copy {
-    type Lane: Lane;
-    /// [`LANES`](Isa::LANES) consecutive floats in memory, at any alignment that an `f32` may have.
-    type Chunk: Copy + 'static;
-    const LANES: usize = size_of::<Self::Chunk>() / size_of::<f32>();
-
-    /// Whole chunks, and the rest that is shorter than one.
-    fn chunks(floats: &[f32]) -> (&[Self::Chunk], &[f32]);
-    fn chunks_mut(floats: &mut [f32]) -> (&mut [Self::Chunk], &mut [f32]);
-
-    fn load(self, chunk: Self::Chunk) -> Self::Lane;
-    fn store(self, lane: Self::Lane) -> Self::Chunk;
-
-    /// Fewer floats than a chunk has; the other lanes hold zero.
-    fn load_part(self, floats: &[f32]) -> Self::Lane;
-    /// Only as many lanes as there are floats.
-    fn store_part(self, lane: Self::Lane, floats: &mut [f32]);
-}

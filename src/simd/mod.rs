@@ -4,6 +4,7 @@ pub(crate) mod backend;
 #[cfg(feature = "std")]
 pub(crate) mod denormals;
 pub(crate) mod factor;
+pub(crate) mod isa;
 pub(crate) mod lane;
 pub(crate) mod prefetch;
 pub(crate) mod scalar;

@@ -1,6 +1,9 @@
 //! One lane: plain `f32`, the meaning of every operation.
 
-use crate::simd::lane::{Isa, Lane, sealed::Sealed};
+use crate::simd::{
+    isa::Isa,
+    lane::{Lane, sealed::Sealed},
+};
 
 impl Sealed for f32 {}
 
@@ -52,11 +55,12 @@ fn sqrt(x: f32) -> f32 {
 }
 
 /// No SIMD at all.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Scalar;
 
 impl Isa for Scalar {
     type Lane = f32;
+    type Narrower = Scalar;
     type Chunk = f32;
 
     #[inline(always)]

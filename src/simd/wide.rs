@@ -2,7 +2,11 @@
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::simd::lane::{Isa, Lane, sealed::Sealed};
+use crate::simd::{
+    isa::Isa,
+    lane::{Lane, sealed::Sealed},
+    scalar::Scalar,
+};
 
 // The widest vector that is one register: `wide` splits a wider one into halves, which doubles the register
 // pressure and gains nothing.
@@ -15,7 +19,7 @@ type Vector = ::wide::f32x4;
 
 const LANES: usize = size_of::<Vector>() / size_of::<f32>();
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct WideLane(Vector);
 
 macro_rules! operator {
@@ -97,7 +101,7 @@ impl Lane for WideLane {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Wide;
 
 impl Wide {
@@ -120,6 +124,7 @@ impl Wide {
 
 impl Isa for Wide {
     type Lane = WideLane;
+    type Narrower = Scalar;
     type Chunk = [f32; LANES];
 
     #[inline(always)]

@@ -4,7 +4,11 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use pulp::Simd;
 
-use crate::simd::lane::{Isa, Lane, sealed::Sealed};
+use crate::simd::{
+    isa::{Isa, Vectorized},
+    lane::{Lane, sealed::Sealed},
+    wide::Wide,
+};
 
 /// A vector beside the zero-sized token which proves that its instructions exist.
 #[derive(Clone, Copy)]
@@ -104,6 +108,7 @@ pub(crate) struct X86<S: Simd>(pub(crate) S);
 
 impl<S: Simd> Isa for X86<S> {
     type Lane = X86Lane<S>;
+    type Narrower = Wide;
     type Chunk = S::f32s;
 
     #[inline(always)]
@@ -134,5 +139,17 @@ impl<S: Simd> Isa for X86<S> {
     #[inline(always)]
     fn store_part(self, lane: X86Lane<S>, floats: &mut [f32]) {
         self.0.partial_store_f32s(floats, lane.value);
+    }
+}
+
+/// Hands work to `pulp`, which compiles it with the instructions switched on.
+pub(super) struct OnX86<V>(pub(super) V);
+
+impl<V: Vectorized> pulp::WithSimd for OnX86<V> {
+    type Output = V::Output;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> V::Output {
+        self.0.eval(X86(simd))
     }
 }

@@ -5,15 +5,17 @@ use core::fmt;
 use crate::{
     error::Error,
     rule::{
-        regularize::{Decayed, Prepare, Regularized, Scaled, Shrink},
-        rule::{Kernel, KernelVisitor, Rule},
+        regularize::{Prepare, Shrink},
+        rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{Slot, full_slots, has_only_full},
     },
     simd::{
-        backend::{Backend, Vectorized},
-        lane::Isa,
+        backend::Backend,
+        isa::{Isa, Vectorized},
     },
     sweep::{
+        around::Around,
+        forms::{Coupled, Decayed, Scaled},
         measure::{MAX_OUTPUTS, MAX_SCALARS},
         sweep::sweep,
     },
@@ -117,23 +119,35 @@ impl KernelVisitor for Run<'_> {
 
     fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
         let Self { backend, prepare: Prepare { scale, shrink }, feed } = self;
+        let around = |mixed| Around { backend, scale, mixed, places: places(kernel) };
         match shrink {
-            Shrink::Nothing => {
-                feed(&mut |tensors| backend.run(Sweeps { kernel: Scaled { kernel, scale }, tensors }));
+            Shrink::Nothing => step_in_loop(backend, Scaled { kernel, scale }, feed),
+            Shrink::Decay(decay) => step_in_loop(backend, Decayed { kernel, scale, decay }, feed),
+            // What stands in no branch of a `const` would be compiled for every kernel.
+            Shrink::L2(l2) if const { K::L2_IN_LOOP } => {
+                step_in_loop(backend, Coupled { kernel, scale, l2 }, feed);
             }
-            Shrink::Decay(decay) => {
-                feed(&mut |tensors| {
-                    backend.run(Sweeps { kernel: Decayed { kernel, scale, decay }, tensors })
-                });
-            }
-            Shrink::L2(_) | Shrink::Mixed(_) => {
-                let mixed = shrink.mixed();
-                feed(&mut |tensors| {
-                    backend.run(Sweeps { kernel: Regularized { kernel, scale, mixed }, tensors })
-                });
-            }
+            Shrink::L2(_) | Shrink::Mixed(_) => step_around(around(shrink.mixed()), kernel, feed),
         }
     }
+}
+
+fn step_in_loop<K: Kernel<N>, const N: usize>(backend: Backend, kernel: K, feed: Feed<'_>) {
+    feed(&mut |tensors| backend.dispatch(Sweeps { kernel, tensors }));
+}
+
+fn step_around<K: Kernel<N>, const N: usize>(around: Around, kernel: K, feed: Feed<'_>) {
+    let kernel = Scaled { kernel, scale: 1.0 };
+    feed(&mut |tensors| {
+        around.step(tensors, &mut |tensors| around.backend.dispatch(Sweeps { kernel, tensors }));
+    });
+}
+
+/// Whether the kernel puts new parameters in the place of the old ones. That cannot depend on the element: a kernel sees lanes,
+/// and has no way to ask what is in them.
+fn places<K: Kernel<N>, const N: usize>(kernel: K) -> bool {
+    let (change, _) = kernel.update(0.0_f32, 0.0, [0.0; N]);
+    matches!(change, Change::To(_))
 }
 
 struct Sweeps<'a, 'b, K, const N: usize> {
@@ -145,7 +159,7 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn eval<I: Isa>(self, isa: I) {
         for tensor in self.tensors {
             if let Some(slices) = tensor.slices() {
                 sweep(isa, self.kernel, slices);

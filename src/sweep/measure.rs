@@ -15,8 +15,9 @@ use crate::{
         slots::{Slot, full_slots, has_only_full},
     },
     simd::{
-        backend::{Backend, Vectorized},
-        lane::{Isa, Lane},
+        backend::Backend,
+        isa::{Isa, Vectorized},
+        lane::Lane,
     },
     sweep::{
         kernels::{Feed, Program, Shared, Sweep, Tagged, for_each_group},
@@ -227,7 +228,7 @@ impl KernelVisitor for Measuring<'_> {
         feed(&mut |tensors| {
             for tensor in tensors {
                 let slices = tensor.with_outputs(long, &mut outputs);
-                backend.run(Tile { kernel, sums, blocks, slices });
+                backend.dispatch(Tile { kernel, sums, blocks, slices });
             }
         });
     }
@@ -244,7 +245,7 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Tile<'_, K, N> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn eval<I: Isa>(self, isa: I) {
         let Slices { params, grads, mut state, .. } = self.slices;
         let lent = state.each_mut().map(|slice| &mut **slice);
         sweep(isa, self.kernel, Slices { params, grads, state: lent, changes: &mut [] });

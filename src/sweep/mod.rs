@@ -1,5 +1,8 @@
 //! The loops: they are written once, for every rule and every set of instructions.
 
+pub(crate) mod around;
+pub(crate) mod edges;
+pub(crate) mod forms;
 pub(crate) mod kernels;
 pub(crate) mod measure;
 pub(crate) mod sweep;

@@ -2,18 +2,36 @@
 
 use crate::{
     rule::rule::Kernel,
-    simd::{lane::Isa, prefetch::prefetch},
-    tensor::tensor::{Slices, no_slices},
+    simd::{
+        isa::{Isa, Vectorized, compiled},
+        prefetch::prefetch,
+    },
+    sweep::edges::{Chunks, cut},
+    tensor::tensor::Slices,
 };
 
 /// From this length on the loop starts where `params` is aligned. An access that crosses a cache line costs a second
 /// one, and a register of AVX-512 at any other place always does; on shorter slices the extra part costs more.
-const ALIGN_FROM: usize = 2048;
+const ALIGN_FROM: usize = 8192;
 
 /// From so many state slices on the loop asks for memory ahead. With four streams the processor's own prefetching falls
 /// behind: out of cache, on Zen 4, AdamW takes 2 to 5 % less time with AVX-512, 9 to 12 % with AVX2, 15 % with SSE2. With
 /// fewer streams it does better alone, by 1 to 13 %.
 const PREFETCH_FROM: usize = 2;
+
+/// The same for each slot of a kernel, written out. A loop over the slots is a loop within the loop over the elements until
+/// LLVM unrolls it, and what it then finds out about the slices comes late and costs it more time.
+macro_rules! each_slot {
+    ($k:ident < $N:ident $body:block) => {
+        each_slot!(@ $k $N $body 0 1 2 3 4 5 6 7 8 9)
+    };
+    (@ $k:ident $N:ident $body:block $($slot:literal)*) => {
+        $(if const { $slot < $N } {
+            let $k = $slot;
+            $body;
+        })*
+    };
+}
 
 /// Applies `kernel` to every element. All slices have the same length; elements beyond the shortest are left alone.
 #[inline(always)]
@@ -21,83 +39,113 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, mut
     let unaligned = before_alignment::<I>(slices.params);
     if unaligned > 0 {
         let (head, rest) = slices.split_at(unaligned);
-        part(isa, kernel, head);
+        compiled(I::Narrower::default(), Edge { kernel, slices: head });
         slices = rest;
     }
-    let tail = chunks(isa, kernel, slices);
-    if !tail.params.is_empty() {
-        part(isa, kernel, tail);
+    let (whole, tail) = cut::<I, N>(slices);
+    if const { I::LANES > SHORT_TAIL } {
+        step_with_tail(isa, kernel, whole, tail);
+    } else {
+        step_chunks(isa, kernel, whole);
+        if !tail.params.is_empty() {
+            compiled(I::Narrower::default(), Edge { kernel, slices: tail });
+        }
+    }
+}
+
+/// With so many lanes or fewer, the elements that fill no chunk are stepped one by one.
+const SHORT_TAIL: usize = 4;
+
+/// Steps whole chunks, then the elements that are left, fewer than a chunk has. These are copied to a chunk of their own and go
+/// through the same loop: so the arithmetic of a kernel stands in each of its loops once. When it stood there three times, the
+/// crate took one and a half times as long to compile.
+#[inline(always)]
+fn step_with_tail<I: Isa, K: Kernel<N>, const N: usize>(
+    isa: I,
+    kernel: K,
+    whole: Chunks<'_, I::Chunk, N>,
+    tail: Slices<'_, N>,
+) {
+    let Slices { params, grads, state, changes } = tail;
+    let mut p = [isa.zeros()];
+    let mut g;
+    let mut s = [p; N];
+    let mut c = p;
+    let mut chunks = whole;
+    let mut at_tail = params.is_empty();
+    loop {
+        step_chunks(isa, kernel, chunks);
+        if at_tail {
+            break;
+        }
+        at_tail = true;
+        p = [isa.store(isa.load_part(params))];
+        g = [isa.store(isa.load_part(grads))];
+        each_slot!(k < N { s[k] = [isa.store(isa.load_part(state[k]))] });
+        chunks = Chunks {
+            params: &mut p,
+            grads: &g,
+            state: s.each_mut().map(|chunk| &mut chunk[..]),
+            changes: if changes.is_empty() { &mut [] } else { &mut c },
+        };
+    }
+    if !params.is_empty() {
+        isa.store_part(isa.load(p[0]), params);
+        each_slot!(k < N { isa.store_part(isa.load(s[k][0]), state[k]) });
+        isa.store_part(isa.load(c[0]), changes);
+    }
+}
+
+struct Edge<'a, K, const N: usize> {
+    kernel: K,
+    slices: Slices<'a, N>,
+}
+
+impl<K: Kernel<N>, const N: usize> Vectorized for Edge<'_, K, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        sweep(isa, self.kernel, self.slices);
     }
 }
 
 /// How many elements there are before the first whole chunk at a multiple of its own size; 0 where it is not worth it.
 #[inline(always)]
 fn before_alignment<I: Isa>(params: &[f32]) -> usize {
-    if params.len() < ALIGN_FROM { 0 } else { params.as_ptr().align_offset(size_of::<I::Chunk>()) % I::LANES }
-}
-
-/// Fewer elements than a chunk has.
-#[inline(always)]
-fn part<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) {
-    let Slices { params, grads, state, changes } = slices;
-    let old_p = isa.load_part(params);
-    let mut old = [old_p; N];
-    for k in 0..N {
-        old[k] = isa.load_part(state[k]);
-    }
-    let (change, new) = kernel.update(old_p, isa.load_part(grads), old);
-    if !changes.is_empty() {
-        isa.store_part(change.amount(old_p), changes);
-    }
-    isa.store_part(change.apply(old_p), params);
-    for k in 0..N {
-        isa.store_part(new[k], state[k]);
+    if I::LANES == 1 || params.len() < ALIGN_FROM {
+        0
+    } else {
+        params.as_ptr().align_offset(size_of::<I::Chunk>()) % I::LANES
     }
 }
 
-/// All whole chunks; what comes back is the rest, shorter than one.
-///
-/// Plain loops over `k` instead of the combinators of arrays: these made up two thirds of the code that LLVM was given.
+/// Steps whole chunks.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "`k` is a place in each of the arrays")]
-fn chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, slices: Slices<'_, N>) -> Slices<'_, N> {
-    let (p, params) = I::chunks_mut(slices.params);
-    let (g, grads) = I::chunks(slices.grads);
-    let (c, changes) = I::chunks_mut(slices.changes);
-    let mut n = p.len().min(g.len());
-    let mut state = slices.state;
-    let mut s: [&mut [I::Chunk]; N] = no_slices();
-    for k in 0..N {
-        (s[k], state[k]) = I::chunks_mut(core::mem::take(&mut state[k]));
-        n = n.min(s[k].len());
-    }
+fn step_chunks<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, chunks: Chunks<'_, I::Chunk, N>) {
+    let Chunks { params, grads, state: mut s, changes } = chunks;
+    let mut n = params.len().min(grads.len());
+    each_slot!(k < N { n = n.min(s[k].len()) });
     // The compiler knows that `n` is within each slice, so that neither the cuts nor the loop can panic.
-    let p = &mut p[..n];
-    let g = &g[..n];
-    for k in 0..N {
-        s[k] = &mut core::mem::take(&mut s[k])[..n];
-    }
-    for i in 0..n {
+    let p = &mut params[..n];
+    let g = &grads[..n];
+    each_slot!(k < N { s[k] = &mut core::mem::take(&mut s[k])[..n] });
+    let mut i = 0;
+    while i < n {
         if N >= PREFETCH_FROM {
             prefetch(p, i);
             prefetch(g, i);
-            for k in 0..N {
-                prefetch(s[k], i);
-            }
+            each_slot!(k < N { prefetch(s[k], i) });
         }
         let old_p = isa.load(p[i]);
         let mut old = [old_p; N];
-        for k in 0..N {
-            old[k] = isa.load(s[k][i]);
-        }
+        each_slot!(k < N { old[k] = isa.load(s[k][i]) });
         let (change, new) = kernel.update(old_p, isa.load(g[i]), old);
-        if let Some(c) = c.get_mut(i) {
+        if let Some(c) = changes.get_mut(i) {
             *c = isa.store(change.amount(old_p));
         }
         p[i] = isa.store(change.apply(old_p));
-        for k in 0..N {
-            s[k][i] = isa.store(new[k]);
-        }
+        each_slot!(k < N { s[k][i] = isa.store(new[k]) });
+        i += 1;
     }
-    Slices { params, grads, state, changes }
 }

@@ -232,6 +232,10 @@ impl<'a> Tensor<'a> {
         Some(Slices { params, grads, state: lent, changes })
     }
 
+    pub(crate) fn raw(&mut self) -> &mut Slices<'a, MAX_STATE> {
+        &mut self.slices
+    }
+
     pub(crate) fn settled(&self) -> [f64; MAX_SCALARS] {
         self.settled
     }

@@ -22,7 +22,6 @@
 use std::{vec, vec::Vec};
 
 #[cfg(feature = "std")]
-use crate::step::new_state;
 use crate::{
     error::Error,
     numbers::{math::sqrt, random::splitmix64},
@@ -30,7 +29,7 @@ use crate::{
         options::{Domain, check_number},
         rule::Rule,
     },
-    step::{init_state, step},
+    step::{init_state, new_state, step},
     sweep::kernels::check_rule,
     tensor::tensor::{Layout, Tensor},
 };
