@@ -90,6 +90,12 @@ pub enum Error {
         /// Why.
         reason: &'static str,
     },
+    /// A tensor has something that only a pass looks at: 16 bits, more gradients, an average, a copy, telemetry, rows, or a
+    /// shard's offset.
+    NeedsPass {
+        /// The tensor, as in [`TensorLength`](Self::TensorLength), if it is one of a list.
+        tensor: Option<Name>,
+    },
     /// A part of a pass without effect, because no tensor of the list has what it takes.
     NoEffect {
         /// The method of [`Pass`](crate::Pass) that asked for it.
@@ -291,6 +297,7 @@ impl Error {
             Self::FirstState { tensor: None, rule, slice, element, expected, found } => {
                 Self::FirstState { tensor: Some(name()), rule, slice, element, expected, found }
             }
+            Self::NeedsPass { .. } => Self::NeedsPass { tensor: Some(name()) },
             other => other,
         }
     }
@@ -334,6 +341,11 @@ impl fmt::Display for Error {
                 write!(f, "the shard of {tensor} begins at {offset}, which is not a multiple of {block}")
             }
             Self::Pass { tensor, reason } => write!(f, "tensor {tensor}: {reason}"),
+            Self::NeedsPass { tensor } => {
+                f.write_str("the tensor ")?;
+                tensor.iter().try_for_each(|name| write!(f, "{name} "))?;
+                f.write_str("has something that only a pass looks at (16 bits, more gradients, an average, a copy, telemetry, rows, a shard's offset): call step_pass")
+            }
             Self::NoEffect { option, needs } => {
                 write!(f, "the pass has {option}, and no tensor of the list has {needs}")
             }

@@ -61,8 +61,8 @@ mod training;
 #[cfg(feature = "alloc")]
 pub use model::{
     ids::{GroupId, ParamId},
-    optimizer::{Optimizer, Param, Report, Saved, SavedParam},
-    pass::PassParam,
+    optimizer::{Optimizer, Param},
+    saved::{Saved, SavedParam},
 };
 #[cfg(feature = "alloc")]
 pub use step::new_state;
@@ -77,15 +77,13 @@ pub use {
     pass::{
         loss_scaler::LossScaler,
         pass::{Average, NonFinite, Pass},
-        run::PassReport,
-        telemetry::{Telemetry, TelemetrySlot},
-        tensor::{GradSums, PassTensor},
     },
     rule::{
         options::{Domain, Kind, OptionInfo, Options, Value},
         regularize::{Decay, L1, Mixed, Prepare, Shrink},
         rule::{Change, Kernel, KernelVisitor, Rule, StateKind},
         slots::{Extent, Initial, Role, Slot, full_slots},
+        sums::{Measures, Scope, Sum, Term},
     },
     rules::{
         parts::{
@@ -96,8 +94,12 @@ pub use {
     },
     simd::{backend::Backend, lane::Lane},
     step::{init_state, step},
-    sweep::measure::{Scope, Sum, Term},
-    tensor::tensor::Tensor,
+    tensor::{
+        grad_sums::GradSums,
+        report::Report,
+        telemetry::{Telemetry, TelemetrySlot},
+        tensor::Tensor,
+    },
     threads::{
         join::{Join, Serial},
         workers::Workers,
@@ -106,9 +108,9 @@ pub use {
 #[cfg(feature = "rayon")]
 pub use {step::par_step, threads::join::Rayon};
 
-/// For a rule that wraps another, and passes these on.
+/// How the driver sees a rule: a rule that wraps another one passes it on.
 #[doc(hidden)]
-pub use sweep::{kernels::Run, measure::Measuring};
+pub use sweep::erased::{ErasedRule, MeasureWith, SweepWith};
 
 /// For tests, examples and the hash of a rule, which draw the same numbers everywhere.
 #[doc(hidden)]

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     rule::rule::Rule,
     simd::backend::Backend,
-    tensor::tensor::{Layout, start},
+    tensor::state::{Layout, write_first_state},
     threads::workers::Workers,
 };
 
@@ -62,10 +62,10 @@ pub fn step<R: Rule>(
 /// # Errors
 /// [`Error::StateCount`] or [`Error::Length`] where the slices do not fit the rule; nothing has changed then.
 pub fn init_state<R: Rule>(rule: &R, params: &[f32], state: &mut [&mut [f32]]) -> Result<(), Error> {
-    let layout = Layout::of(rule);
+    let layout = Layout::of(rule.erased());
     layout.check_count(state.len())?;
     layout.check_lengths(params.len(), state.iter().map(|slice| slice.len()))?;
-    start(rule, state, |i| params.get(i).copied().unwrap_or_default());
+    write_first_state(rule.erased(), state, |i| params.get(i).copied().unwrap_or_default());
     Ok(())
 }
 
@@ -87,7 +87,7 @@ pub fn init_state<R: Rule>(rule: &R, params: &[f32], state: &mut [&mut [f32]]) -
 pub fn new_state<R: Rule>(rule: &R, params: &[f32]) -> Vec<Vec<f32>> {
     let mut state: Vec<_> = rule.slots().iter().map(|slot| vec![0.0; slot.len(params.len())]).collect();
     let mut slices: Vec<_> = state.iter_mut().map(Vec::as_mut_slice).collect();
-    start(rule, &mut slices, |i| params[i]);
+    write_first_state(rule.erased(), &mut slices, |i| params[i]);
     drop(slices);
     state
 }

@@ -1,11 +1,15 @@
 //! Slices of floats in the formats that a pass understands.
 
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
 use core::ops;
 
 use crate::{
-    formats::half::Format,
+    formats::{
+        half::Format,
+        tiles::{part, part_mut},
+    },
     simd::prefetch::prefetch_start,
-    tensor::tiles::{part, part_mut},
 };
 
 /// Floats to be read, in one of the formats that a pass understands.
@@ -46,6 +50,53 @@ impl<'a> From<&'a mut [f32]> for FloatsMut<'a> {
         Self::F32(floats)
     }
 }
+
+/// Arrays and vectors of what slices are taken of.
+macro_rules! from_owners {
+    ($($floats:ty),*) => {$(
+        impl<'a, const N: usize> From<&'a [$floats; N]> for Grads<'a> {
+            fn from(floats: &'a [$floats; N]) -> Self {
+                floats.as_slice().into()
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a mut [$floats; N]> for Grads<'a> {
+            fn from(floats: &'a mut [$floats; N]) -> Self {
+                floats.as_mut_slice().into()
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a mut [$floats; N]> for FloatsMut<'a> {
+            fn from(floats: &'a mut [$floats; N]) -> Self {
+                floats.as_mut_slice().into()
+            }
+        }
+
+        #[cfg(feature = "alloc")]
+        impl<'a> From<&'a Vec<$floats>> for Grads<'a> {
+            fn from(floats: &'a Vec<$floats>) -> Self {
+                floats.as_slice().into()
+            }
+        }
+
+        #[cfg(feature = "alloc")]
+        impl<'a> From<&'a mut Vec<$floats>> for Grads<'a> {
+            fn from(floats: &'a mut Vec<$floats>) -> Self {
+                floats.as_mut_slice().into()
+            }
+        }
+
+        #[cfg(feature = "alloc")]
+        impl<'a> From<&'a mut Vec<$floats>> for FloatsMut<'a> {
+            fn from(floats: &'a mut Vec<$floats>) -> Self {
+                floats.as_mut_slice().into()
+            }
+        }
+    )*};
+}
+from_owners!(f32);
+#[cfg(feature = "half")]
+from_owners!(half::bf16, half::f16);
 
 impl<'a, T> From<&'a [T]> for Grads<'a>
 where
@@ -222,6 +273,24 @@ pub(crate) fn copy_floats(from: &[f32], to: &mut [f32]) {
 }
 
 impl Grads<'_> {
+    /// No gradient, for what does not look at it.
+    pub const NONE: Self = Self::Read(Floats::F32(&[]));
+
+    /// Whether they are in single precision.
+    pub(crate) fn is_single(&self) -> bool {
+        self.single().is_some()
+    }
+
+    /// The slice, where it is in single precision.
+    #[inline(always)]
+    pub(crate) fn single(&self) -> Option<&[f32]> {
+        match self {
+            Self::Read(Floats::F32(grads)) => Some(grads),
+            Self::Write(FloatsMut::F32(grads)) => Some(grads),
+            _ => None,
+        }
+    }
+
     /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -245,6 +314,54 @@ impl Grads<'_> {
         match self {
             Self::Read(floats) => Grads::Read(*floats),
             Self::Write(floats) => Grads::Write(floats.reborrow()),
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl Floats<'_> {
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        match self {
+            Self::F32(floats) => {
+                let (first, rest) = floats.split_at(mid);
+                (Self::F32(first), Self::F32(rest))
+            }
+            Self::Half(format, bits) => {
+                let (first, rest) = bits.split_at(mid);
+                (Self::Half(format, first), Self::Half(format, rest))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<'a> FloatsMut<'a> {
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        match self {
+            Self::F32(floats) => {
+                let (first, rest) = floats.split_at_mut(mid);
+                (Self::F32(first), Self::F32(rest))
+            }
+            Self::Half(format, bits) => {
+                let (first, rest) = bits.split_at_mut(mid);
+                (Self::Half(format, first), Self::Half(format, rest))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<'a> Grads<'a> {
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        match self {
+            Self::Read(floats) => {
+                let (first, rest) = floats.split_at(mid);
+                (Self::Read(first), Self::Read(rest))
+            }
+            Self::Write(floats) => {
+                let (first, rest) = floats.split_at(mid);
+                (Self::Write(first), Self::Write(rest))
+            }
         }
     }
 }

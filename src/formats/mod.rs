@@ -2,3 +2,5 @@
 
 pub(crate) mod floats;
 pub(crate) mod half;
+pub(crate) mod slices;
+pub(crate) mod tiles;

@@ -12,7 +12,7 @@ use crate::{
         moments::{AdamEps, correction},
         velocity::Velocity,
     },
-    tensor::tensor::Layout,
+    tensor::state::Layout,
 };
 
 /// Carries a run over to another convention: rewrites the state of `from` in place, and returns the rule

@@ -4,6 +4,11 @@ use core::slice;
 
 use crate::{
     error::Error,
+    formats::{
+        floats::Grads,
+        slices::{MAX_STATE, Slices},
+        tiles::TILE,
+    },
     rule::{
         options::{Domain, check_number},
         rule::{Change, Kernel},
@@ -15,8 +20,8 @@ use crate::{
     },
     sweep::sweep::sweep,
     tensor::{
-        tensor::{Layout, Slices, Tensor, check_each},
-        tiles::TILE,
+        state::Layout,
+        tensor::{Tensor, check_each},
     },
     threads::{join::Join, workers::Workers},
 };
@@ -105,7 +110,7 @@ impl Lookahead {
     /// # Errors
     /// [`Error::StepZero`], and [`Error::Length`] where `slow` is not as long as `fast`; nothing has changed then.
     pub fn sync(&self, step: u64, fast: &mut [f32], slow: &mut [f32]) -> Result<bool, Error> {
-        let mut tensor = Tensor::new(fast, &[], [slow])?;
+        let mut tensor = Tensor::new(fast, Grads::NONE, [slow])?;
         tensor.check_state(&LAYOUT)?;
         self.sync_checked(&Workers::serial(), step, slice::from_mut(&mut tensor))
     }
@@ -113,7 +118,7 @@ impl Lookahead {
     /// The same for a whole model, in one fork and join, on a backend and threads of choice.
     ///
     /// Each tensor has the fast weights as its parameters and the slow ones as its only state. Its gradient is not
-    /// looked at, and may be empty: `Tensor::new(fast, &[], [slow])`.
+    /// looked at: `Tensor::new(fast, Grads::NONE, [slow])`.
     ///
     /// # Errors
     /// [`Error::StepZero`], [`Error::StateCount`], and [`Error::TensorLength`], which names the tensor by its place in
@@ -140,7 +145,12 @@ impl Lookahead {
         let due = step.is_multiple_of(self.sync_period);
         if due {
             let kernel = Follow { part: self.slow_step_size as f32 };
-            workers.spread(tensors, |backend, tensors| backend.dispatch(Syncs { kernel, tensors }));
+            let backend = workers.backend;
+            workers.team().over_views(tensors, &|mut view, (): &mut ()| {
+                if let Some(slices) = view.slices() {
+                    backend.dispatch(Sync { kernel, slices });
+                }
+            });
         }
         Ok(due)
     }
@@ -160,23 +170,21 @@ impl Kernel<0> for Follow {
     }
 }
 
-struct Syncs<'a, 'b> {
+struct Sync<'a> {
     kernel: Follow,
-    tensors: &'a mut [Tensor<'b>],
+    slices: Slices<'a, MAX_STATE>,
 }
 
-impl Vectorized for Syncs<'_, '_> {
+impl Vectorized for Sync<'_> {
     type Output = ();
 
     /// Tile by tile, so that the fast weights are still in the cache when they are set back.
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        for tensor in self.tensors {
-            let Some(Slices { params: fast, state: [slow], .. }) = tensor.slices::<1>() else { continue };
-            for (fast, slow) in fast.chunks_mut(TILE).zip(slow.chunks_mut(TILE)) {
-                sweep(isa, self.kernel, Slices { params: slow, grads: fast, state: [], changes: &mut [] });
-                fast.copy_from_slice(slow);
-            }
+        let Some(Slices { params: fast, state: [slow], .. }) = self.slices.narrowed() else { return };
+        for (fast, slow) in fast.chunks_mut(TILE).zip(slow.chunks_mut(TILE)) {
+            sweep(isa, self.kernel, Slices { params: slow, grads: fast, state: [], changes: &mut [] });
+            fast.copy_from_slice(slow);
         }
     }
 }

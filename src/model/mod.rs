@@ -1,5 +1,7 @@
 //! What is made of several steps: the optimizer of a whole model, and conversion between conventions.
 
+#[cfg(feature = "alloc")]
+pub(crate) mod arena;
 pub(crate) mod convert;
 #[cfg(feature = "alloc")]
 pub(crate) mod ids;
@@ -7,6 +9,6 @@ pub(crate) mod lookahead;
 #[cfg(feature = "alloc")]
 pub(crate) mod optimizer;
 #[cfg(feature = "alloc")]
-pub(crate) mod pass;
+pub(crate) mod saved;
 #[cfg(feature = "alloc")]
 pub(crate) mod together;

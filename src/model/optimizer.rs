@@ -1,28 +1,37 @@
 //! The state of a whole model: names, groups, counters, and one arena for all state slices.
 
 use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
-use core::ops::Range;
 
-use wide::{bytemuck, f32x16};
+use wide::bytemuck;
 
 use crate::{
     error::{Error, Name},
-    model::ids::{GroupId, Owner, ParamId},
-    pass::tensor::{Outcome, PassTensor},
+    formats::floats::{FloatsMut, Grads},
+    model::{
+        arena::{Entry, LONGEST, Line},
+        ids::{GroupId, Owner, ParamId},
+        saved::{Saved, SavedParam, check_saved},
+    },
+    pass::{check::check_tensor, pass::Pass},
     rule::{
+        check::check_rule,
         options::{Options, Value, unknown},
         rule::{Rule, StateKind},
-        slots::{Initial, Slot, has_only_full},
+        slots::{Initial, has_only_full},
     },
     rules::AnyRule,
-    sweep::kernels::{Program, Shared, Tagged, check_rule},
-    tensor::tensor::{Tag, Tensor},
+    sweep::{
+        erased::ErasedRule,
+        groups::{Program, SharedNumbers},
+    },
+    tensor::{
+        report::Report,
+        state::Layout,
+        tag::Tag,
+        tensor::{Outcome, Tensor},
+    },
     threads::{join::Join, workers::Workers},
 };
-
-/// A cache line: what every state slice starts at a multiple of.
-type Line = f32x16;
-const LINE: usize = size_of::<Line>() / size_of::<f32>();
 
 /// An optimizer for a whole model: it owns the state, counts the steps, and steps all parameters in one call.
 ///
@@ -39,16 +48,11 @@ const LINE: usize = size_of::<Line>() / size_of::<f32>();
 /// let mut optimizer = Optimizer::new(AnyRule::AdamW(rule))?;
 /// let no_decay = optimizer.add_group(AnyRule::AdamW(rule.weight_decay(0.0)?))?;
 /// let weight_id = optimizer.register("layer.weight", 100)?;
-/// let bias_id = optimizer.register_in(no_decay, "layer.bias", 10)?;
+/// optimizer.register_in(no_decay, "layer.bias", 10)?;
 ///
-/// let (mut weight, mut bias) = ([0.5; 100], [0.0; 10]);
-/// let report = optimizer.step(
-///     &Workers::rayon(),
-///     &mut [
-///         Param { id: weight_id, params: &mut weight, grads: Some(&[0.1; 100]) },
-///         Param { id: bias_id, params: &mut bias, grads: None },
-///     ],
-/// )?;
+/// let mut weight = [0.5; 100];
+/// let params = &mut [Param::new(weight_id, &mut weight, &[0.1; 100])]; // the bias has no gradient in this step
+/// let report = optimizer.step(&Workers::rayon(), params)?;
 /// assert_eq!((report.stepped, report.skipped, report.elements), (1, 1, 100));
 /// assert_eq!(optimizer.saved("layer.weight").unwrap().step, 1);
 /// # Ok::<(), gradstep::Error>(())
@@ -58,137 +62,31 @@ pub struct Optimizer<R = AnyRule> {
     owner: Owner,
     pub(super) groups: Vec<R>,
     /// What the parameters of each group share, as it is found before a step.
-    pub(super) shared: Vec<Shared>,
+    pub(super) shared: Vec<SharedNumbers>,
     pub(super) entries: Vec<Entry>,
     by_name: BTreeMap<String, ParamId>,
     /// The state of all parameters, in the order of their registration.
     pub(super) arena: Vec<Line>,
-    /// Empty between steps; kept for their allocations.
+    /// Empty between steps; kept for its allocation, as the next one is.
     tensors: Vec<Tensor<'static>>,
-    pub(super) pass_tensors: Vec<PassTensor<'static>>,
     pub(super) outcomes: Vec<Outcome>,
 }
-
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) group: usize,
-    pub(super) len: usize,
-    /// Where its state is in the arena, in lines: one slice after the other, each from a line of its own.
-    pub(super) lines: Range<usize>,
-    pub(super) slots: &'static [Slot],
-    pub(super) step: u64,
-}
-
-impl Entry {
-    fn new<R: Rule>(name: &str, group: GroupId, len: usize, start: usize, rule: &R) -> Self {
-        let slots = rule.slots();
-        let end = start + slots.iter().map(|slot| lines(slot.len(len))).sum::<usize>();
-        Self { name: name.to_owned(), group: group.place, len, lines: start..end, slots, step: 0 }
-    }
-
-    /// The number of the step that it takes next. A loaded counter may be at its end, and stays there.
-    pub(super) fn next_step(&self) -> u64 {
-        self.step.saturating_add(1)
-    }
-
-    /// Where its state is in the arena, in elements.
-    pub(super) fn elements(&self) -> Range<usize> {
-        self.lines.start * LINE..self.lines.end * LINE
-    }
-
-    /// For the tensor at this place in the list of a step.
-    pub(super) fn tag(&self, place: usize) -> Tag {
-        Tag { group: self.group, step: self.next_step(), place, fresh: self.step == 0 }
-    }
-
-    /// Its part of the arena, off what is left of it from element `at` on.
-    pub(super) fn take_block<'a>(&self, arena: &mut &'a mut [f32], at: &mut usize) -> &'a mut [f32] {
-        let (_, rest) = core::mem::take(arena).split_at_mut(self.lines.start * LINE - *at);
-        let (block, rest) = rest.split_at_mut(self.lines.len() * LINE);
-        (*arena, *at) = (rest, self.lines.end * LINE);
-        block
-    }
-
-    /// Its state slices within `block`, which is its part of the arena.
-    pub(super) fn slices<'a>(&self, mut block: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
-        let lens = self.slots.iter().map({
-            let len = self.len;
-            move |slot| slot.len(len)
-        });
-        lens.map(move |len| {
-            let (slice, rest) = block.split_at(lines(len) * LINE);
-            block = rest;
-            &slice[..len]
-        })
-    }
-
-    pub(super) fn slices_mut<'a>(&self, mut block: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
-        let lens = self.slots.iter().map({
-            let len = self.len;
-            move |slot| slot.len(len)
-        });
-        lens.map(move |len| {
-            let (slice, rest) = core::mem::take(&mut block).split_at_mut(lines(len) * LINE);
-            block = rest;
-            &mut slice[..len]
-        })
-    }
-}
-
-/// How many lines a state slice takes; one even if it is empty, so that it can be told from no slice.
-fn lines(len: usize) -> usize {
-    len.div_ceil(LINE).max(1)
-}
-
-/// No slice has more elements: it would have more bytes than an allocation can.
-const LONGEST: usize = isize::MAX as usize / size_of::<f32>();
 
 /// A registered parameter in one step.
 #[derive(Debug)]
 pub struct Param<'a> {
     /// Which.
     pub id: ParamId,
-    /// Its values, as many as it was registered with.
-    pub params: &'a mut [f32],
-    /// Its gradient, of the same length; `None` skips it in this step.
-    pub grads: Option<&'a [f32]>,
+    /// Its values and its gradient, as many as it was registered with, and what a pass takes beside them. It has no state: that
+    /// is the optimizer's.
+    pub tensor: Tensor<'a>,
 }
 
-/// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// How many parameters were stepped.
-    pub stepped: usize,
-    /// How many of the registered ones were not, for want of a gradient.
-    pub skipped: usize,
-    /// How many elements the stepped ones have together.
-    pub elements: usize,
-}
-
-/// The state of one parameter, as a checkpoint has it.
-#[derive(Clone, Debug)]
-pub struct SavedParam<'a, I> {
-    /// The parameter's name.
-    pub name: &'a str,
-    /// What made the state: written out it says what [`Saved::made_by`] has to say.
-    pub made_by: StateKind,
-    /// The number of steps that it has taken.
-    pub step: u64,
-    /// Its state slices under their names.
-    pub state: I,
-}
-
-/// The state of one parameter, to be [loaded](Optimizer::load).
-#[derive(Clone, Copy, Debug)]
-pub struct Saved<'a> {
-    /// Which rule made it, under which convention: [`SavedParam::made_by`], written out. For state from elsewhere, what its
-    /// numbers mean: `"momentum/lr-inside-negative"`.
-    pub made_by: &'a str,
-    /// The number of steps that the parameter has taken.
-    pub step: u64,
-    /// Its state slices under their names.
-    pub state: &'a [(&'a str, &'a [f32])],
+impl<'a> Param<'a> {
+    /// A parameter with its gradient. What a pass takes beside them is put into [`tensor`](Self::tensor).
+    pub fn new(id: ParamId, params: impl Into<FloatsMut<'a>>, grads: impl Into<Grads<'a>>) -> Self {
+        Self { id, tensor: Tensor::without_state(params, grads) }
+    }
 }
 
 impl<R: Rule> Optimizer<R> {
@@ -201,12 +99,11 @@ impl<R: Rule> Optimizer<R> {
         Ok(Self {
             owner: Owner::new(),
             groups: Vec::from([rule]),
-            shared: Vec::from([Shared::default()]),
+            shared: Vec::from([SharedNumbers::default()]),
             entries: Vec::new(),
             by_name: BTreeMap::new(),
             arena: Vec::new(),
             tensors: Vec::new(),
-            pass_tensors: Vec::new(),
             outcomes: Vec::new(),
         })
     }
@@ -221,7 +118,7 @@ impl<R: Rule> Optimizer<R> {
     pub fn add_group(&mut self, rule: R) -> Result<GroupId, Error> {
         check_rule(&rule, 1)?;
         self.groups.push(rule);
-        self.shared.push(Shared::default());
+        self.shared.push(SharedNumbers::default());
         Ok(GroupId { owner: self.owner, place: self.groups.len() - 1 })
     }
 
@@ -289,41 +186,89 @@ impl<R: Rule> Optimizer<R> {
         Ok(())
     }
 
-    /// Takes one step of every parameter that is given with a gradient, all in one fork and join, and counts it.
+    /// Takes one step of every parameter in the list, all in one fork and join, and counts it. Parameters that are not in the
+    /// list are skipped.
     ///
     /// The list may be in any order, and is sorted in place by registration. After the first step of a model nothing is
     /// allocated.
     ///
     /// # Errors
-    /// [`Error::UnknownParam`], [`Error::PassedTwice`], or [`Error::TensorLength`]; nothing has changed then.
+    /// [`Error::UnknownParam`], [`Error::PassedTwice`], [`Error::TensorLength`], or [`Error::NeedsPass`]; nothing has changed then.
     pub fn step<J: Join>(&mut self, workers: &Workers<J>, params: &mut [Param<'_>]) -> Result<Report, Error> {
         workers.check_host()?;
         params.sort_unstable_by_key(|param| param.id);
-        self.check(params)?;
+        self.check(&Pass::new(), params)?;
+        if let Some(param) = params.iter().find(|param| !param.tensor.is_plain()) {
+            return Err(Error::NeedsPass { tensor: Some(Name::of(&self.entry(param.id)?.name)) });
+        }
+        Ok(self.step_checked(params, |groups, tensors| workers.team().step_plain(groups, tensors)))
+    }
+
+    /// [`step`](Self::step) with everything else that `pass` asks for.
+    ///
+    /// Parameters that are not in the list are skipped, as are those that the pass leaves out; their counters stay. What
+    /// the pass found is told by each parameter's `tensor`. The list is sorted in place by registration. After the first
+    /// pass over a model nothing is allocated.
+    ///
+    /// ```
+    /// use gradstep::{AnyRule, NonFinite, Optimizer, Param, Pass, Workers};
+    ///
+    /// let mut optimizer = Optimizer::new(AnyRule::named("adamw")?)?;
+    /// let id = optimizer.register("weight", 3)?;
+    /// let pass = Pass::new().check(NonFinite::Refuse).clip_global_norm(1.0)?;
+    /// let (mut params, grads) = ([1.0_f32, 2.0, 3.0], [f32::INFINITY, 0.0, 0.0]);
+    /// let params = &mut [Param::new(id, &mut params, &grads)];
+    /// let report = optimizer.step_pass(&Workers::rayon(), &pass, params)?;
+    /// assert!(report.refused);
+    /// assert_eq!(optimizer.saved("weight")?.step, 0);
+    /// # Ok::<(), gradstep::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`step`](Self::step) and [`Workers::step_pass`]; nothing has changed then.
+    pub fn step_pass<J: Join>(
+        &mut self,
+        workers: &Workers<J>,
+        pass: &Pass,
+        params: &mut [Param<'_>],
+    ) -> Result<Report, Error> {
+        workers.check_host()?;
+        params.sort_unstable_by_key(|param| param.id);
+        self.check(pass, params)?;
+        pass.check_effect(params.iter().map(|param| &param.tensor))?;
+        Ok(self.step_checked(params, |groups, tensors| {
+            tensors.iter_mut().for_each(|tensor| pass.begin(tensor));
+            workers.team().run_pass(pass, groups, tensors)
+        }))
+    }
+
+    /// Joins parameters with their state, has them stepped, and keeps account of it.
+    fn step_checked(
+        &mut self,
+        params: &mut [Param<'_>],
+        step: impl FnOnce(&dyn Program, &mut [Tensor<'_>]) -> Report,
+    ) -> Report {
         self.find_shared();
         let mut tensors = recycle(core::mem::take(&mut self.tensors));
         collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
         // The groups one after the other, so that each needs one kernel.
-        tensors.sort_unstable_by_key(Tagged::tag);
-        let groups = Groups { rules: &self.groups, shared: &self.shared };
-        for tensor in tensors.iter_mut().filter(|tensor| tensor.tag().fresh) {
-            tensor.start(groups.rule(tensor.tag()));
-        }
-        workers.run(&groups, &mut tensors);
+        tensors.sort_unstable_by_key(Tensor::tag);
+        let report = step(&Groups { rules: &self.groups, shared: &self.shared }, &mut tensors);
 
-        let elements = tensors.iter().map(Tensor::len).sum();
+        self.outcomes.clear();
+        self.outcomes.extend(tensors.iter().map(Tensor::outcome));
         self.tensors = recycle(tensors);
-        let mut stepped = 0;
-        for param in params.iter().filter(|param| param.grads.is_some()) {
+        for outcome in &self.outcomes {
+            let param = &mut params[outcome.place];
             let entry = &mut self.entries[param.id.place];
-            entry.step = entry.next_step();
-            stepped += 1;
+            entry.step = if outcome.skipped { entry.step } else { entry.next_step() };
+            param.tensor.take_over(outcome);
         }
-        self.share_numbers(params.iter().filter(|param| param.grads.is_some()).map(|param| param.id));
-        Ok(Report { stepped, skipped: self.entries.len() - stepped, elements })
+        self.share_numbers(params.iter().filter(|param| !param.tensor.skipped()).map(|param| param.id));
+        Report { skipped: self.entries.len() - report.stepped, ..report }
     }
 
-    pub(super) fn entry(&self, id: ParamId) -> Result<&Entry, Error> {
+    fn entry(&self, id: ParamId) -> Result<&Entry, Error> {
         if !self.owner.gave_out(id.owner) {
             return Err(Error::OtherOptimizer { param: id.place });
         }
@@ -332,18 +277,30 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// `params` are sorted.
-    fn check(&self, params: &[Param<'_>]) -> Result<(), Error> {
+    fn check(&self, pass: &Pass, params: &[Param<'_>]) -> Result<(), Error> {
         for (place, param) in params.iter().enumerate() {
             let entry = self.entry(param.id)?;
             let name = Name::of(&entry.name);
             if place > 0 && params[place - 1].id == param.id {
                 return Err(Error::PassedTwice { name });
             }
-            let grads = param.grads.map_or(entry.len, <[f32]>::len);
-            for (slice, found) in [("params", param.params.len()), ("grads", grads)] {
-                if found != entry.len {
-                    return Err(Error::TensorLength { tensor: name, slice, expected: entry.len, found });
-                }
+            let found = param.tensor.len();
+            if found != entry.len {
+                return Err(Error::TensorLength {
+                    tensor: name,
+                    slice: "params",
+                    expected: entry.len,
+                    found,
+                });
+            }
+            if param.tensor.has_state() {
+                let reason = "it was given state slices, and the optimizer keeps the state: give it none";
+                return Err(Error::Pass { tensor: name, reason });
+            }
+            check_tensor(pass, &Layout::KEPT_ELSEWHERE, &param.tensor, || name)?;
+            if param.tensor.counts_itself() {
+                let reason = "it has a counter, and the optimizer counts its steps itself";
+                return Err(Error::Pass { tensor: name, reason });
             }
         }
         Ok(())
@@ -438,29 +395,26 @@ impl<R: Rule + Options> Optimizer<R> {
 }
 
 /// The rules of the groups, by the group in a tag.
-pub(super) struct Groups<'a, R> {
-    pub(super) rules: &'a [R],
-    pub(super) shared: &'a [Shared],
+struct Groups<'a, R> {
+    rules: &'a [R],
+    shared: &'a [SharedNumbers],
 }
 
 impl<R: Rule> Program for Groups<'_, R> {
-    type Rule = R;
-
     fn measures(&self) -> bool {
         self.rules.iter().any(|rule| !has_only_full(rule.slots()))
     }
 
-    fn rule(&self, tag: Tag) -> &R {
-        &self.rules[tag.group]
+    fn rule(&self, tag: Tag) -> &dyn ErasedRule {
+        self.rules[tag.group].erased()
     }
 
-    fn shared(&self, tag: Tag) -> Shared {
+    fn shared(&self, tag: Tag) -> SharedNumbers {
         self.shared[tag.group]
     }
 }
 
-/// Joins parameters that have a gradient with their state. `params` are sorted, as the arena is, so that one walk
-/// along it finds every block.
+/// Joins parameters with their state. `params` are sorted, as the arena is.
 fn collect<'a>(
     entries: &[Entry],
     mut arena: &'a mut [f32],
@@ -468,39 +422,17 @@ fn collect<'a>(
     tensors: &mut Vec<Tensor<'a>>,
 ) {
     let mut at = 0;
-    for (place, Param { id, params, grads }) in params.iter_mut().enumerate() {
-        let Some(grads) = grads else { continue };
+    for (place, Param { id, tensor }) in params.iter_mut().enumerate() {
         let entry = &entries[id.place];
         let block = entry.take_block(&mut arena, &mut at);
         let tag = entry.tag(place);
-        let tensor = Tensor::new(params, grads, entry.slices_mut(block));
         // A rule with more slices than a tensor holds was refused when its group was made.
-        tensors.extend(tensor.map(|tensor| tensor.tagged(tag)));
+        tensors.extend(tensor.with_state(entry.slices_mut(block), tag));
     }
 }
 
 /// An empty vector in the allocation of another: the standard library collects in place where the sizes agree.
-pub(super) fn recycle<T, U>(mut items: Vec<T>) -> Vec<U> {
+fn recycle<T, U>(mut items: Vec<T>) -> Vec<U> {
     items.clear();
     items.into_iter().filter_map(|_| None).collect()
-}
-
-fn check_saved<R: Rule>(entry: &Entry, rule: &R, saved: &Saved<'_>) -> Result<(), Error> {
-    let (name, slots, needed) = (Name::of(&entry.name), entry.slots, StateKind::of(rule));
-    if !needed.is_written(saved.made_by) {
-        return Err(Error::OtherSaved { found: Name::of(saved.made_by), needed });
-    }
-    let state = saved.state;
-    let refusal = |slice: &str| Error::SavedState { param: name, slice: Name::of(slice), expected: slots };
-    for (place, (slice, values)) in state.iter().enumerate() {
-        let twice = state[..place].iter().any(|(before, _)| before == slice);
-        let slot = slots.iter().find(|slot| slot.name == *slice).filter(|_| !twice);
-        let slot = slot.ok_or_else(|| refusal(slice))?;
-        let (expected, found) = (slot.len(entry.len), values.len());
-        if found != expected {
-            return Err(Error::TensorLength { tensor: name, slice: slot.name, expected, found });
-        }
-    }
-    let missing = slots.iter().find(|slot| !state.iter().any(|(slice, _)| *slice == slot.name));
-    missing.map_or(Ok(()), |slot| Err(refusal(slot.name)))
 }

@@ -5,23 +5,12 @@
 //! given. Here the others are brought up to date, so that a parameter which was left out goes on from what the group has found
 //! meanwhile.
 
-use core::ops::Range;
-
 use wide::bytemuck;
 
 use crate::{
-    model::{
-        ids::ParamId,
-        optimizer::{Entry, Optimizer},
-    },
-    rule::{
-        rule::Rule,
-        slots::{full_slots, has_only_full},
-    },
-    sweep::{
-        kernels::Shared,
-        measure::{MAX_SCALARS, Scope},
-    },
+    model::{ids::ParamId, optimizer::Optimizer},
+    rule::{rule::Rule, sums::Scope},
+    sweep::groups::SharedNumbers,
 };
 
 impl<R: Rule> Optimizer<R> {
@@ -30,11 +19,11 @@ impl<R: Rule> Optimizer<R> {
         if !self.groups.iter().any(shares) {
             return;
         }
-        self.shared.fill(Shared::default());
+        self.shared.fill(SharedNumbers::default());
         for entry in self.entries.iter().filter(|entry| entry.step > 0 && shares(&self.groups[entry.group])) {
             let scalars = entry.scalars(bytemuck::cast_slice(&self.arena));
             let shared = &mut self.shared[entry.group];
-            *shared = shared.newer(Shared { steps: entry.step, scalars });
+            *shared = shared.newer(SharedNumbers { steps: entry.step, scalars });
         }
     }
 
@@ -59,20 +48,5 @@ impl<R: Rule> Optimizer<R> {
 }
 
 fn shares(rule: &impl Rule) -> bool {
-    rule.scope() == Scope::Together && !has_only_full(rule.slots())
-}
-
-impl Entry {
-    fn scalars(&self, arena: &[f32]) -> [f64; MAX_SCALARS] {
-        let held = self.slots.iter().zip(self.slices(&arena[self.elements()])).skip(full_slots(self.slots));
-        let mut scalars = [0.0; MAX_SCALARS];
-        scalars.iter_mut().zip(held).for_each(|(scalar, (slot, slice))| *scalar = slot.read(slice));
-        scalars
-    }
-
-    /// Where the numbers about the whole tensor are: in a line each, at the end.
-    fn lines_of_scalars(&self) -> Range<usize> {
-        let scalars = self.slots.len() - full_slots(self.slots);
-        self.lines.end - scalars..self.lines.end
-    }
+    rule.measures().is_some_and(|measures| measures.scope() == Scope::Together)
 }

@@ -3,14 +3,16 @@
 use core::ops;
 
 use crate::{
-    formats::floats::{Floats, clamp},
+    formats::{
+        floats::{Floats, clamp},
+        tiles::{TILE, part, tiles},
+    },
     numbers::{
         blocks::{Blocks, Row, Terms},
         math::sqrt,
     },
     pass::{
         pass::{Clip, Pass},
-        tensor::{GradSums, View},
         tile::{Room, Scratch},
     },
     simd::{
@@ -18,7 +20,7 @@ use crate::{
         factor::Factor,
         isa::{Isa, Vectorized},
     },
-    tensor::tiles::{TILE, part, tiles},
+    tensor::{grad_sums::GradSums, view::View},
 };
 
 /// How a gradient becomes what the rule sees, but for the factor of clipping by norm.
@@ -63,7 +65,7 @@ impl Preparation {
 
     /// The gradient where it lies, if all that is to be done to it is one multiplication, which the rule's loop does.
     pub(super) fn in_place<'v>(&self, view: &'v View<'_>) -> Option<&'v [f32]> {
-        let only_scales = view.plan.shift.is_none() && self.only_scales(view.row_len, view.more_grads);
+        let only_scales = view.plan.shift.is_none() && self.only_scales(view.plan.row_len, view.more_grads);
         match view.grads.as_floats() {
             Floats::F32(grads) if only_scales => Some(grads),
             _ => None,
@@ -78,11 +80,11 @@ impl Preparation {
 
     /// The unit that begins at `at`.
     pub(super) fn unit(&self, view: &View<'_>, at: usize, scratch: &mut Scratch) -> Unit {
-        let row_len = if view.row_len == 0 { view.params.len() } else { view.row_len };
+        let row_len = if view.plan.row_len == 0 { view.params.len() } else { view.plan.row_len };
         let end = at.saturating_add(row_len).min(view.params.len());
         let factor = Factor { shift: view.plan.shift.unwrap_or(1.0), rest: 1.0 };
         let mut unit = Unit { range: at..end, mean: 0.0, factor };
-        if self.centralize && view.row_len > 0 {
+        if self.centralize && view.plan.row_len > 0 {
             unit.mean = self.mean(view, &unit.range, scratch);
         }
         if let Some((ratio, eps)) = self.adaptive {

@@ -228,6 +228,11 @@ impl Pass {
         Self { average: Some(average), ..self }
     }
 
+    /// Whether a step with it is the rule's step and nothing else. What is added to a norm does not matter where none is taken.
+    pub(super) fn asks_for_nothing(&self) -> bool {
+        *self == Self { clip_eps: self.clip_eps, ..Self::new() }
+    }
+
     pub(super) fn unscale(&self) -> Factor {
         Factor::of(1.0 / self.loss_scale)
     }

@@ -4,24 +4,22 @@ use core::ops;
 
 use crate::{
     formats::{
-        floats::{Floats, FloatsMut, Grads, clamp, copy_floats},
+        floats::{Floats, FloatsMut, clamp, copy_floats},
         half::Format,
+        slices::{MAX_STATE, Slices},
+        tiles::{TILE, part, part_if_any, part_mut, pieces, tiles},
     },
     numbers::math::sqrt,
     pass::{
         gradient::{Decode, Preparation, Unit, param_norm},
-        telemetry::{STREAMS, Seen, Watch},
-        tensor::View,
+        watch::{Seen, Watch},
     },
     simd::{
         backend::Backend,
         isa::{Isa, Vectorized},
     },
-    sweep::kernels::Sweep,
-    tensor::{
-        tensor::{MAX_STATE, Tensor},
-        tiles::{TILE, part, part_if_any, part_mut, pieces, tiles},
-    },
+    sweep::erased::{Batch, Sweep},
+    tensor::view::View,
 };
 
 /// Elements of a tile that telemetry looks at: all that it looks at is to stay in the nearest cache. With 2048 a pass took 1
@@ -105,11 +103,11 @@ impl Work {
         mut watch: Option<&mut Watch>,
         sweep: Sweep<'_>,
     ) {
-        let max_norm = self.max_norm.filter(|_| view.row_len > 0);
+        let max_norm = self.max_norm.filter(|_| view.plan.row_len > 0);
         if watch.is_none() && self.leaves_alone(view) {
             // Then the sweep is best left to itself: at each end of a tile its prefetching would have to start anew.
             let Tile { params, grads, state, .. } = view.tile(&self.preparation, &unit.range, scratch, false);
-            return sweep(&mut [Tensor::tile(params, grads, state, &mut [])]);
+            return sweep(Batch::Tile(Slices { params, grads, state, changes: &mut [] }));
         }
         for tile in pieces(&unit.range, if watch.is_some() { WATCHED } else { TILE }) {
             view.prefetch_written(tile.start);
@@ -168,7 +166,7 @@ impl Work {
             copy_floats(momentum, old_momentum);
         }
         let lent = state.each_mut().map(|slice| &mut **slice);
-        sweep(&mut [Tensor::tile(params, grads, lent, changes)]);
+        sweep(Batch::Tile(Slices { params, grads, state: lent, changes }));
         self.preparation.backend.dispatch(AfterRule { state: self.flushed(&mut state), half, params });
     }
 
@@ -273,7 +271,7 @@ impl Preparation {
             for tile in tiles(&unit.range) {
                 self.load(view, &unit, &tile, scratch);
                 let Tile { params, grads, state, .. } = view.tile(self, &tile, scratch, false);
-                sweep(&mut [Tensor::tile(params, grads, state, &mut [])]);
+                sweep(Batch::Tile(Slices { params, grads, state, changes: &mut [] }));
             }
         }
     }
@@ -288,34 +286,6 @@ impl Preparation {
 }
 
 impl View<'_> {
-    /// What will be read from `at` on, or most of it.
-    fn read_from(&self, at: usize) -> [&[f32]; STREAMS] {
-        let [first, second, third, fourth, ..] =
-            self.state.each_ref().map(|slice| slice.get(at..).unwrap_or_default());
-        let (params, grads) = (self.params.as_floats(), self.grads.as_floats());
-        [params.single_from(at), grads.single_from(at), first, second, third, fourth]
-    }
-
-    /// Asks for the beginning of what the next tile will read: the prefetching of the sweep ends with its tile.
-    fn prefetch_read(&self, from: usize) {
-        self.params.as_floats().prefetch(from);
-        self.grads.as_floats().prefetch(from);
-        self.state.iter().for_each(|slice| Floats::F32(slice).prefetch(from));
-    }
-
-    /// The same for what this tile will write after the sweep.
-    fn prefetch_written(&self, from: usize) {
-        self.average.iter().for_each(|average| Floats::F32(average).prefetch(from));
-        self.copy.iter().for_each(|copy| copy.as_floats().prefetch(from));
-    }
-
-    /// Zeroes gradients that are mutable.
-    pub(super) fn zero_grads(&mut self, range: &ops::Range<usize>) {
-        if let Grads::Write(grads) = &mut self.grads {
-            grads.zero(range);
-        }
-    }
-
     /// Brings 16-bit parameters to single precision, in the scratch.
     fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut Room<TILE>) {
         if let from @ Floats::Half(..) = self.params.as_floats() {

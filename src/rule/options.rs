@@ -400,13 +400,9 @@ macro_rules! rule_methods {
         }
 
         #[cfg(feature = "std")]
-        fn run(&self, step: u64, scalars: &[f64], run: $crate::sweep::kernels::Run<'_>) {
-            self.with_settled_kernel(step, scalars, run);
-        }
-
-        #[cfg(feature = "std")]
-        fn measure(&self, step: u64, scalars: &[f64], measuring: $crate::sweep::measure::Measuring<'_>) {
-            self.with_measuring_kernel(step, scalars, measuring);
+        #[inline(never)]
+        fn erased(&self) -> &dyn $crate::sweep::erased::ErasedRule {
+            self
         }
     };
 }

@@ -99,7 +99,7 @@ macro_rules! registry {
             #[must_use]
             pub fn options(&self) -> &'static [$crate::rule::options::OptionInfo] {
                 match self {
-                    $(Self::$Variant(rule) => $crate::Options::options(rule),)*
+                    $(Self::$Variant(rule) => $crate::rule::options::Options::options(rule),)*
                 }
             }
 
@@ -109,7 +109,7 @@ macro_rules! registry {
             /// As [`Options::set`](crate::Options::set); nothing has changed then.
             pub fn set<'a>(&mut self, option: &str, value: impl Into<$crate::rule::options::Value<'a>>) -> Result<(), $crate::error::Error> {
                 match self {
-                    $(Self::$Variant(rule) => $crate::Options::set(rule, option, value),)*
+                    $(Self::$Variant(rule) => $crate::rule::options::Options::set(rule, option, value),)*
                 }
             }
 
@@ -117,7 +117,7 @@ macro_rules! registry {
             #[must_use]
             pub fn get(&self, option: &str) -> Option<$crate::rule::options::Value<'static>> {
                 match self {
-                    $(Self::$Variant(rule) => $crate::Options::get(rule, option),)*
+                    $(Self::$Variant(rule) => $crate::rule::options::Options::get(rule, option),)*
                 }
             }
         }
@@ -144,86 +144,48 @@ macro_rules! registry {
             }
 
             fn kind(&self) -> &'static str {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::kind(rule),)*
-                }
+                self.erased().kind()
             }
 
             fn convention(&self) -> &'static str {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::convention(rule),)*
-                }
+                self.erased().convention()
             }
 
             fn slots(&self) -> &'static [$crate::rule::slots::Slot] {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::slots(rule),)*
-                }
+                self.erased().slots()
             }
 
             fn initial(&self, slot: usize) -> f32 {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::initial(rule, slot),)*
-                }
+                self.erased().initial(slot)
             }
 
             fn check(&self) -> Result<(), $crate::error::Error> {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::check(rule),)*
-                }
+                self.erased().check()
             }
 
             fn prepare(&self) -> $crate::rule::regularize::Prepare {
+                self.erased().prepare()
+            }
+
+            fn with_kernel<V: $crate::rule::rule::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
                 match self {
-                    $(Self::$Variant(rule) => $crate::Rule::prepare(rule),)*
+                    $(Self::$Variant(rule) => rule.with_kernel(step, scalars, visitor),)*
                 }
             }
 
-            fn with_kernel<V: $crate::rule::rule::KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::with_kernel(rule, step, visitor),)*
-                }
-            }
-
-            fn sums(&self) -> &'static [$crate::sweep::measure::Sum] {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::sums(rule),)*
-                }
-            }
-
-            fn scope(&self) -> $crate::sweep::measure::Scope {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::scope(rule),)*
-                }
+            fn measures(&self) -> Option<&dyn $crate::rule::sums::Measures> {
+                self.erased().measures()
             }
 
             fn with_measuring_kernel<V: $crate::rule::rule::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> Option<V::Output> {
                 match self {
-                    $(Self::$Variant(rule) => $crate::Rule::with_measuring_kernel(rule, step, scalars, visitor),)*
+                    $(Self::$Variant(rule) => rule.with_measuring_kernel(step, scalars, visitor),)*
                 }
             }
 
-            fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
+            fn erased(&self) -> &dyn $crate::sweep::erased::ErasedRule {
                 match self {
-                    $(Self::$Variant(rule) => $crate::Rule::settle(rule, step, sums, scalars),)*
-                }
-            }
-
-            fn run(&self, step: u64, scalars: &[f64], run: $crate::sweep::kernels::Run<'_>) {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::run(rule, step, scalars, run),)*
-                }
-            }
-
-            fn measure(&self, step: u64, scalars: &[f64], measuring: $crate::sweep::measure::Measuring<'_>) {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::measure(rule, step, scalars, measuring),)*
-                }
-            }
-
-            fn with_settled_kernel<V: $crate::rule::rule::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
-                match self {
-                    $(Self::$Variant(rule) => $crate::Rule::with_settled_kernel(rule, step, scalars, visitor),)*
+                    $(Self::$Variant(rule) => rule.erased(),)*
                 }
             }
         }

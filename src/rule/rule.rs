@@ -4,12 +4,9 @@ use core::fmt;
 
 use crate::{
     error::Error,
-    rule::{regularize::Prepare, slots::Slot},
+    rule::{regularize::Prepare, slots::Slot, sums::Measures},
     simd::lane::Lane,
-    sweep::{
-        kernels::Run,
-        measure::{Measuring, Scope, Sum},
-    },
+    sweep::erased::ErasedRule,
 };
 
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
@@ -60,24 +57,21 @@ pub trait Rule: Copy + Send + Sync {
 
     /// Makes the kernel for step number `step`, which counts from 1, and hands it to `visitor`.
     ///
+    /// `scalars` are the numbers about the whole tensor as [`Measures::settle`] has left them, in `f64`; a rule that works element
+    /// by element has none.
+    ///
     /// A visitor, because a rule may have kernels of different types (with and without momentum, say) and chooses
     /// among them by its options. Exactly one call, with as many values of state as there are full [slots](Rule::slots).
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output;
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output;
 
-    /// The sums over whole tensors that the numbers about them follow from; at most 4. Only rules with such numbers have any.
-    fn sums(&self) -> &'static [Sum] {
-        &[]
+    /// The part of the rule that looks at whole tensors before a step, if it has one.
+    fn measures(&self) -> Option<&dyn Measures> {
+        None
     }
 
-    /// Which elements the sums go over.
-    fn scope(&self) -> Scope {
-        Scope::Tensor
-    }
-
-    /// Makes the kernel of the pass before the step, and hands it to `visitor`. It takes the full slots and at
-    /// most two more, whose contents it puts out for [`sums`](Rule::sums); the state that it returns
-    /// is kept, its change of the parameter is not. Rules without numbers about whole tensors have no such
-    /// pass.
+    /// Makes the kernel that goes over the tensor before the step, and hands it to `visitor`; for a rule that
+    /// [measures](Self::measures) with sums. The kernel takes the full slots and at most two more, whose contents it puts out for
+    /// the sums. The state that it returns is kept, its change of the parameter is not. `scalars` are the old ones.
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         step: u64,
@@ -88,30 +82,11 @@ pub trait Rule: Copy + Send + Sync {
         None
     }
 
-    /// Makes the new scalars from the old ones and from the sums. Where the sums go over several tensors, `step` is the
-    /// largest of their step numbers.
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
-        let _ = (step, sums, scalars);
-    }
-
-    /// As [`with_kernel`](Rule::with_kernel), knowing the new scalars as they were before they were rounded for
-    /// the state.
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
-        let _ = scalars;
-        self.with_kernel(step, visitor)
-    }
-
-    /// Takes the step. Not for rules to write: those of this crate do, so that their loops are compiled once, with the crate,
-    /// instead of with every program that has the rule.
+    /// The rule as the driver takes it. Not for rules to write: those of this crate do, so that their loops are compiled once,
+    /// with the crate, instead of with every program that has the rule.
     #[doc(hidden)]
-    fn run(&self, step: u64, scalars: &[f64], run: Run<'_>) {
-        self.with_settled_kernel(step, scalars, run);
-    }
-
-    /// The same for the pass before the step.
-    #[doc(hidden)]
-    fn measure(&self, step: u64, scalars: &[f64], measuring: Measuring<'_>) {
-        self.with_measuring_kernel(step, scalars, measuring);
+    fn erased(&self) -> &dyn ErasedRule {
+        self
     }
 }
 

@@ -112,7 +112,7 @@ impl Rule for AdaBelief {
         const { &[EXP_AVG, Slot::full("exp_avg_var", Role::Square)] }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, 0.0, correction(self.beta2, step));
         visitor.visit(Belief {
             rest1: (1.0 - self.beta1) as f32,

@@ -116,7 +116,7 @@ impl Rule for AdaBound {
         if self.amsgrad { &[EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ] } else { &[EXP_AVG, EXP_AVG_SQ] }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let (moments, rate) = (Moments::new(self.beta1, self.beta2), self.rate(step));
         if self.amsgrad {
             visitor.visit(Largest { moments, rate })

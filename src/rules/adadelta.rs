@@ -75,7 +75,7 @@ impl Rule for Adadelta {
         const { &[Slot::full("square_avg", Role::Square), Slot::full("acc_delta", Role::Square)] }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Ratio { lr: self.lr as f32, rest: (1.0 - self.rho) as f32, eps: self.eps as f32 })
     }
 }

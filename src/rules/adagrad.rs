@@ -103,7 +103,7 @@ impl Rule for AdaGrad {
         self.initial_accumulator_value as f32
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let before = step.saturating_sub(1) as f64;
         let (eps, eps_root) = self.eps_place.split(self.eps);
         visitor.visit(Accumulate {

@@ -155,7 +155,7 @@ impl Rule for Adam {
         }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let moments = Moments::new(self.beta1, self.beta2);
         let (correction1, correction2) = self.corrections(step);
         match self.amsgrad {

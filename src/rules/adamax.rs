@@ -104,7 +104,7 @@ impl Rule for Adamax {
         const { &[EXP_AVG, Slot::full("exp_inf", Role::Max)] }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let (inside, outside) = match self.eps_place {
             AdamaxEps::InsideMax => (self.eps, 0.0),
             AdamaxEps::Outside => (0.0, self.eps),

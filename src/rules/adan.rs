@@ -99,7 +99,7 @@ impl Rule for Adan {
         }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction(self.beta3, step));
         let lr = self.lr * root.scale;
         visitor.visit(Differences {

@@ -120,7 +120,7 @@ impl Rule for AdEmaMix {
         const { &[EXP_AVG, Slot::full("exp_avg_slow", Role::SlowMean), EXP_AVG_SQ] }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction(self.beta2, step));
         let (t, lr) = (step as f64, self.lr * root.scale);
         visitor.visit(Mixed {

@@ -90,7 +90,7 @@ impl Rule for Adopt {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         if step == 1 {
             return visitor.visit(First);
         }

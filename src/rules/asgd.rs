@@ -71,7 +71,7 @@ impl Rule for Asgd {
         const { &[Slot::full("ax", Role::Point)] }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let before = step.saturating_sub(1) as f64;
         let eta = self.lr / powf(1.0 + self.lambd * self.lr * before, self.alpha);
         let mu = 1.0 / (before - self.t0).max(1.0);

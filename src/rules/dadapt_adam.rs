@@ -5,10 +5,10 @@ use crate::{
         regularize::{Common, Decay},
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, Term, scalar},
     },
     rules::parts::moments::step_size,
     simd::lane::Lane,
-    sweep::measure::{Scope, Sum, Term, scalar},
 };
 
 rule_options! {
@@ -107,14 +107,6 @@ impl Rule for DAdaptAdam {
         if slot == 3 { self.d0 as f32 } else { 0.0 }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        &[Sum { slot: 3, term: Term::Value }, Sum { slot: 2, term: Term::Magnitude }]
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Together
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         step: u64,
@@ -132,6 +124,25 @@ impl Rule for DAdaptAdam {
         }))
     }
 
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+        let rate = scalar(scalars, 2);
+        visitor.visit(Stepped { eps: self.eps as f32, decay: (rate * self.common.update_decay()) as f32 })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for DAdaptAdam {
+    fn sums(&self) -> &'static [Sum] {
+        &[Sum { slot: 3, term: Term::Value }, Sum { slot: 2, term: Term::Magnitude }]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Together
+    }
+
     fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([progress, size], [d, numerator, rate]) = (sums, scalars) else { return };
         let (old, b) = (*d, sqrt(self.beta2));
@@ -141,15 +152,6 @@ impl Rule for DAdaptAdam {
             *d = old.max(moved / ((1.0 - b) * size));
         }
         (*numerator, *rate) = (moved, taken);
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0; 3], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        let rate = scalar(scalars, 2);
-        visitor.visit(Stepped { eps: self.eps as f32, decay: (rate * self.common.update_decay()) as f32 })
     }
 }
 

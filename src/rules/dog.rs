@@ -5,9 +5,9 @@ use crate::{
         regularize::Common,
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, scalar},
     },
     simd::{factor::Factor, lane::Lane},
-    sweep::measure::{Scope, Sum, scalar},
 };
 
 choices! {
@@ -117,14 +117,6 @@ impl Rule for DoG {
         }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        const { &[Sum::squares(1), Sum::squares(2)] }
-    }
-
-    fn scope(&self) -> Scope {
-        if self.layerwise { Scope::Tensor } else { Scope::Together }
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         _: u64,
@@ -134,20 +126,30 @@ impl Rule for DoG {
         Some(visitor.visit(Distance { first: scalar(scalars, 1) == 0.0 }))
     }
 
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+        visitor.visit(Along { rate: Factor::of(self.rate(scalars)) })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for DoG {
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1), Sum::squares(2)] }
+    }
+
+    fn scope(&self) -> Scope {
+        if self.layerwise { Scope::Tensor } else { Scope::Together }
+    }
+
     fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
         let norm = sqrt(*square);
         let now = if *sum == 0.0 { self.first_distance(norm) } else { norm };
         *distance = distance.max(now);
         *sum += gradient;
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0; 2], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        visitor.visit(Along { rate: Factor::of(self.rate(scalars)) })
     }
 }
 

@@ -6,9 +6,9 @@ use crate::{
         regularize::Common,
         rule::{KernelVisitor, Rule},
         slots::{Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, scalar},
     },
     simd::factor::Factor,
-    sweep::measure::{Scope, Sum, scalar},
 };
 
 rule_options! {
@@ -85,14 +85,6 @@ impl Rule for DoWG {
         }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        const { &[Sum::squares(1), Sum::squares(2)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Together
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         _: u64,
@@ -102,20 +94,30 @@ impl Rule for DoWG {
         Some(visitor.visit(Distance { first: scalar(scalars, 1) == 0.0 }))
     }
 
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+        visitor.visit(Along {
+            rate: Factor::of(self.lr * scalar(scalars, 0) / (sqrt(scalar(scalars, 1)) + self.eps)),
+        })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for DoWG {
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1), Sum::squares(2)] }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Together
+    }
+
     fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([square, gradient], [distance, sum]) = (sums, scalars) else { return };
         let now = if *sum == 0.0 { self.first_sq_distance() } else { *square };
         *distance = distance.max(now);
         *sum += *distance * gradient;
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0; 2], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        visitor.visit(Along {
-            rate: Factor::of(self.lr * scalar(scalars, 0) / (sqrt(scalar(scalars, 1)) + self.eps)),
-        })
     }
 }

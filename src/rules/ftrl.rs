@@ -91,7 +91,7 @@ impl Rule for Ftrl {
         if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Leader {
             per_lr: (1.0 / self.lr) as f32,
             l1: self.common.update_l1() as f32,

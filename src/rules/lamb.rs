@@ -4,10 +4,13 @@ use crate::{
         regularize::{Common, Decay},
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+        sums::{Measures, Sum, scalar},
     },
-    rules::parts::moments::{AdamEps, Moments, Root, correction},
+    rules::parts::{
+        moments::{AdamEps, Moments, Root, correction},
+        trust_ratio::trust_ratio,
+    },
     simd::{factor::Factor, lane::Lane},
-    sweep::measure::{Sum, scalar, trust_ratio},
 };
 
 rule_options! {
@@ -99,28 +102,30 @@ impl Rule for Lamb {
         const { &[EXP_AVG, EXP_AVG_SQ, Slot::scalar("trust_ratio")] }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        const { &[Sum::squares(2), Sum::squares(3)] }
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         let moments = Moments::new(self.beta1, self.beta2);
         Some(visitor.visit(Measured { moments, update: self.update(step) }))
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
+        let ratio = scalar(scalars, 0);
+        visitor.visit(Scaled { update: self.update(step), rate: Factor::of(self.lr * ratio) })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for Lamb {
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(2), Sum::squares(3)] }
     }
 
     fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         if let ([params, update], [ratio]) = (sums, scalars) {
             *ratio = trust_ratio(*params, *update, 1.0, 0.0);
         }
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
-        let ratio = scalar(scalars, 0);
-        visitor.visit(Scaled { update: self.update(step), rate: Factor::of(self.lr * ratio) })
     }
 }
 

@@ -4,10 +4,13 @@ use crate::{
         regularize::Common,
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{MOMENTUM_BUFFER, Slot},
+        sums::{Measures, Sum, scalar},
     },
-    rules::parts::velocity::{Coefficients, Velocity},
+    rules::parts::{
+        trust_ratio::trust_ratio,
+        velocity::{Coefficients, Velocity},
+    },
     simd::{factor::Factor, lane::Lane},
-    sweep::measure::{Sum, scalar, trust_ratio},
 };
 
 rule_options! {
@@ -77,31 +80,33 @@ impl Rule for Lars {
         const { &[MOMENTUM_BUFFER, Slot::scalar("trust_ratio")] }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        const { &[Sum::squares(1), Sum::squares(2)] }
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         Some(visitor.visit(Both))
     }
 
-    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
-        if let ([params, grads], [ratio]) = (sums, scalars) {
-            *ratio = trust_ratio(*params, *grads, self.trust_coefficient, self.eps);
-        }
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let rate = Factor::of(self.lr * scalar(scalars, 0));
         let velocity = Velocity::LrInsideNegative;
         visitor.visit(Heavy {
             shift: rate.shift,
             coefficients: velocity.coefficients(rate.rest.into(), self.momentum, self.nesterov),
         })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for Lars {
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1), Sum::squares(2)] }
+    }
+
+    fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
+        if let ([params, grads], [ratio]) = (sums, scalars) {
+            *ratio = trust_ratio(*params, *grads, self.trust_coefficient, self.eps);
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl Rule for Lion {
         &[EXP_AVG]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Interpolated {
             lr: self.lr as f32,
             rest1: (1.0 - self.beta1) as f32,

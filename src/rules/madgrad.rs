@@ -91,7 +91,7 @@ impl Rule for Madgrad {
         }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Dual {
             lambda: ((self.lr + self.eps) * sqrt(step as f64)) as f32,
             eps: self.eps as f32,

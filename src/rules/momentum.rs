@@ -137,7 +137,7 @@ impl Rule for Momentum {
         &[MOMENTUM_BUFFER]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let mut coefficients = self.velocity.coefficients(self.lr, self.momentum, self.nesterov);
         if self.dampening > 0.0 && step > 1 {
             coefficients.gain = (1.0 - self.dampening) as f32;

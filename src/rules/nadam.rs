@@ -135,7 +135,7 @@ impl Rule for NAdam {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction = correction(self.beta2, step);
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction);
         visitor.visit(LooksAhead {

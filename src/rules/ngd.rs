@@ -5,9 +5,9 @@ use crate::{
         regularize::Common,
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::Slot,
+        sums::{Gradient, Measures, Sum, scalar},
     },
     simd::{factor::Factor, lane::Lane},
-    sweep::measure::{Gradient, Sum, scalar},
 };
 
 rule_options! {
@@ -60,26 +60,28 @@ impl Rule for Ngd {
         const { &[Slot::scalar("grad_norm")] }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        const { &[Sum::squares(0)] }
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         Some(visitor.visit::<_, 1>(Gradient))
+    }
+
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+        visitor.visit(Along { rate: Factor::of(self.lr / (scalar(scalars, 0) + self.eps)) })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for Ngd {
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(0)] }
     }
 
     fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         if let ([square], [norm]) = (sums, scalars) {
             *norm = sqrt(*square);
         }
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        visitor.visit(Along { rate: Factor::of(self.lr / (scalar(scalars, 0) + self.eps)) })
     }
 }
 

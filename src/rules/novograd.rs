@@ -5,9 +5,9 @@ use crate::{
         regularize::{Common, Decay},
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{EXP_AVG, Slot},
+        sums::{Gradient, Measures, Sum, scalar},
     },
     simd::{factor::Factor, lane::Lane},
-    sweep::measure::{Gradient, Sum, scalar},
 };
 
 rule_options! {
@@ -80,26 +80,11 @@ impl Rule for NovoGrad {
         const { &[EXP_AVG, Slot::scalar("exp_avg_sq")] }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        const { &[Sum::squares(1)] }
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         Some(visitor.visit::<_, 2>(Gradient))
     }
 
-    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
-        if let ([square], [mean]) = (sums, scalars) {
-            let moved = *mean - (1.0 - self.beta2) * (*mean - square);
-            *mean = if step == 1 { *square } else { moved };
-        }
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let mean = scalar(scalars, 0);
         visitor.visit(Divided {
             lr: self.lr as f32,
@@ -107,6 +92,23 @@ impl Rule for NovoGrad {
             inverse: Factor::of(1.0 / (sqrt(mean + self.eps_root) + self.eps)),
             decay: self.common.update_decay() as f32,
         })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for NovoGrad {
+    fn sums(&self) -> &'static [Sum] {
+        const { &[Sum::squares(1)] }
+    }
+
+    fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
+        if let ([square], [mean]) = (sums, scalars) {
+            let moved = *mean - (1.0 - self.beta2) * (*mean - square);
+            *mean = if step == 1 { *square } else { moved };
+        }
     }
 }
 

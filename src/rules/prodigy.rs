@@ -5,10 +5,10 @@ use crate::{
         regularize::{Common, Decay},
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, Term, scalar},
     },
     rules::parts::moments::step_size,
     simd::{factor::Factor, lane::Lane},
-    sweep::measure::{Scope, Sum, Term, scalar},
 };
 
 rule_options! {
@@ -129,14 +129,6 @@ impl Rule for Prodigy {
         if slot == 4 { self.d0 as f32 } else { 0.0 }
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        &[Sum { slot: 4, term: Term::Value }, Sum { slot: 2, term: Term::Magnitude }]
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Together
-    }
-
     fn with_measuring_kernel<V: KernelVisitor>(
         &self,
         step: u64,
@@ -154,6 +146,28 @@ impl Rule for Prodigy {
         }))
     }
 
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
+        visitor.visit(Stepped {
+            rate: Factor::of(scalar(scalars, 2)),
+            eps: (scalar(scalars, 0) * self.eps) as f32,
+            decay: (scalar(scalars, 2) * self.common.update_decay()) as f32,
+        })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for Prodigy {
+    fn sums(&self) -> &'static [Sum] {
+        &[Sum { slot: 4, term: Term::Value }, Sum { slot: 2, term: Term::Magnitude }]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Together
+    }
+
     fn settle(&self, step: u64, sums: &[f64], scalars: &mut [f64]) {
         let ([progress, size], [d, numerator, rate]) = (sums, scalars) else { return };
         let old = *d;
@@ -163,18 +177,6 @@ impl Rule for Prodigy {
             *d = old.max(self.growth * moved / size);
         }
         (*numerator, *rate) = (moved, taken);
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0; 3], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
-        visitor.visit(Stepped {
-            rate: Factor::of(scalar(scalars, 2)),
-            eps: (scalar(scalars, 0) * self.eps) as f32,
-            decay: (scalar(scalars, 2) * self.common.update_decay()) as f32,
-        })
     }
 }
 

@@ -71,7 +71,7 @@ impl Rule for QhAdam {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Between {
             moments: Moments::new(self.beta1, self.beta2),
             direct: (self.lr * (1.0 - self.nu1)) as f32,

@@ -63,7 +63,7 @@ impl Rule for Qhm {
         &[MOMENTUM_BUFFER]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Between {
             rest: (1.0 - self.momentum) as f32,
             direct: (self.lr * (1.0 - self.nu)) as f32,

@@ -113,7 +113,7 @@ impl Rule for RAdam {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let moments = Moments::new(self.beta1, self.beta2);
         let numerator = |lr| Numerator::new(lr, self.beta1, step, self.nesterov);
         match self.rectification(step) {

@@ -178,7 +178,7 @@ impl Rule for RmsProp {
         if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction = if self.bias_correction { correction(self.alpha, step) } else { 1.0 };
         let (eps, eps_root) = self.eps_place.split(self.eps);
         let root = Root::new(eps, AdamEps::AfterCorrection, eps_root, correction);

@@ -113,7 +113,7 @@ impl Rule for Rprop {
         if slot == 1 { self.lr as f32 } else { 0.0 }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Resilient {
             shrink: self.eta_minus as f32,
             grow: self.eta_plus as f32,

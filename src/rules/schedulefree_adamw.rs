@@ -5,6 +5,7 @@ use crate::{
         regularize::{Common, Decay},
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{EXP_AVG_SQ, Initial, Role, Slot},
+        sums::Measures,
     },
     rules::parts::{
         moments::{AdamEps, Root, correction},
@@ -141,15 +142,7 @@ impl Rule for ScheduleFreeAdamW {
         }
     }
 
-    fn settle(&self, step: u64, _: &[f64], scalars: &mut [f64]) {
-        self.weights().settle(step, scalars);
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0; 2], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, 0.0, correction(self.beta2, step));
         visitor.visit(Divided {
             rest2: (1.0 - self.beta2) as f32,
@@ -158,6 +151,16 @@ impl Rule for ScheduleFreeAdamW {
             decay: self.common.update_decay() as f32,
             path: self.weights().path(step, scalars, self.beta1),
         })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for ScheduleFreeAdamW {
+    fn settle(&self, step: u64, _: &[f64], scalars: &mut [f64]) {
+        self.weights().settle(step, scalars);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
         regularize::Common,
         rule::{Change, Kernel, KernelVisitor, Rule},
         slots::{Initial, Role, Slot},
+        sums::Measures,
     },
     rules::parts::schedule_free::{Path, Weights, to_eval, to_train},
     simd::lane::Lane,
@@ -114,16 +115,18 @@ impl Rule for ScheduleFreeSgd {
         }
     }
 
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
+        visitor.visit(Averaged { path: self.weights().path(step, scalars, self.momentum) })
+    }
+
+    fn measures(&self) -> Option<&dyn Measures> {
+        Some(self)
+    }
+}
+
+impl Measures for ScheduleFreeSgd {
     fn settle(&self, step: u64, _: &[f64], scalars: &mut [f64]) {
         self.weights().settle(step, scalars);
-    }
-
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.with_settled_kernel(step, &[1.0; 2], visitor)
-    }
-
-    fn with_settled_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
-        visitor.visit(Averaged { path: self.weights().path(step, scalars, self.momentum) })
     }
 }
 

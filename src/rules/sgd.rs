@@ -68,7 +68,7 @@ impl Rule for Sgd {
         &[]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Descend { lr: self.lr as f32 })
     }
 }

@@ -56,7 +56,7 @@ impl Rule for SignSgd {
         &[]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Sign { lr: self.lr as f32 })
     }
 }

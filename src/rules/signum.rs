@@ -69,7 +69,7 @@ impl Rule for Signum {
         &[MOMENTUM_BUFFER]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Sign { lr: self.lr as f32, rest: (1.0 - self.momentum) as f32 })
     }
 }

@@ -110,7 +110,7 @@ impl Rule for Sophia {
         const { &[EXP_AVG, Slot::full("hessian", Role::Square).starting_as(Initial::Caller)] }
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction = if self.bias_correction { correction(self.beta1, step) } else { 1.0 };
         let (added, floor) = match self.eps_place {
             SophiaEps::Added => (self.eps, f64::NEG_INFINITY),

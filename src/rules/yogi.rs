@@ -88,7 +88,7 @@ impl Rule for Yogi {
         self.initial_accumulator_value as f32
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction2 = correction(self.beta2, step);
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction2);
         visitor.visit(Bounded {

@@ -11,9 +11,11 @@
 //! These two loops are compiled once for each set of instructions. As a part of the kernels' loops, where they were once,
 //! they took two thirds of the time in which the crate compiles.
 
-use core::ops::Range;
-
 use crate::{
+    formats::{
+        slices::{MAX_STATE, Slices},
+        tiles::{TILE, part_mut, pieces},
+    },
     rule::{
         regularize::Mixed,
         rule::{Change, Kernel},
@@ -23,11 +25,11 @@ use crate::{
         isa::{Isa, Vectorized},
         lane::Lane,
     },
-    sweep::{kernels::Sweep, sweep::sweep},
-    tensor::{
-        tensor::{Slices, Tensor},
-        tiles::{TILE, part, part_if_any, part_mut, pieces},
+    sweep::{
+        erased::{Batch, Sweep},
+        sweep::sweep,
     },
+    tensor::tensor::Tensor,
 };
 
 /// Elements of a tile: all of its slices and buffers are to stay in the nearest cache.
@@ -44,42 +46,47 @@ pub(crate) struct Around {
 }
 
 impl Around {
-    /// Steps tensors; `sweep` is the kernel's loop.
-    pub(crate) fn step(&self, tensors: &mut [Tensor<'_>], sweep: Sweep<'_>) {
-        let only_gradient = self.mixed.only_changes_gradient();
-        for tensor in tensors {
-            for tile in pieces(&(0..tensor.len()), AROUND) {
-                if only_gradient {
-                    self.step_in_place(tensor, &tile, sweep);
-                } else {
-                    self.step_in_buffers(tensor, &tile, sweep);
+    /// Steps a batch; `sweep` is the kernel's loop.
+    pub(crate) fn step(&self, batch: Batch<'_, '_>, sweep: Sweep<'_>) {
+        match batch {
+            Batch::Tensors(tensors) => {
+                for slices in tensors.iter_mut().filter_map(Tensor::slices) {
+                    self.step_slices(slices, sweep);
                 }
+            }
+            Batch::Tile(slices) => self.step_slices(slices, sweep),
+        }
+    }
+
+    fn step_slices(&self, mut slices: Slices<'_, MAX_STATE>, sweep: Sweep<'_>) {
+        let only_gradient = self.mixed.only_changes_gradient();
+        for tile in pieces(&(0..slices.len()), AROUND) {
+            let tile = slices.part(&tile);
+            if only_gradient {
+                self.step_in_place(tile, sweep);
+            } else {
+                self.step_in_buffers(tile, sweep);
             }
         }
     }
 
-    fn step_in_place(&self, tensor: &mut Tensor<'_>, tile: &Range<usize>, sweep: Sweep<'_>) {
+    fn step_in_place(&self, tile: Slices<'_, MAX_STATE>, sweep: Sweep<'_>) {
         let mut buffer = Buffer::ZEROS;
         let seen_grads = buffer.first(tile.len());
-        let Slices { params, grads, state, changes } = tensor.raw();
-        let (params, grads) = (part_mut(params, tile), part(grads, tile));
+        let Slices { params, grads, state, changes } = tile;
         self.sweep(Before(*self), Slices { params: seen_grads, grads, state: [params], changes: &mut [] });
-        let state = state.each_mut().map(|slice| part_if_any(slice, tile));
-        sweep(&mut [Tensor::tile(params, seen_grads, state, part_if_any(changes, tile))]);
+        sweep(Batch::Tile(Slices { params, grads: seen_grads, state, changes }));
     }
 
-    fn step_in_buffers(&self, tensor: &mut Tensor<'_>, tile: &Range<usize>, sweep: Sweep<'_>) {
+    fn step_in_buffers(&self, tile: Slices<'_, MAX_STATE>, sweep: Sweep<'_>) {
         let mut buffers = [Buffer::ZEROS; 3];
         let [seen_grads, new, by] = buffers.each_mut().map(|buffer| buffer.first(tile.len()));
-        let Slices { params, grads, state, changes } = tensor.raw();
-        let (params, grads, changes) =
-            (part_mut(params, tile), part(grads, tile), part_if_any(changes, tile));
+        let Slices { params, grads, state, changes } = tile;
         self.sweep(
             Before(*self),
             Slices { params: seen_grads, grads, state: [params, new], changes: &mut [] },
         );
-        let state = state.each_mut().map(|slice| part_if_any(slice, tile));
-        sweep(&mut [Tensor::tile(new, seen_grads, state, by)]);
+        sweep(Batch::Tile(Slices { params: new, grads: seen_grads, state, changes: by }));
         self.sweep(After(*self), Slices { params, grads: seen_grads, state: [new, by], changes });
     }
 

@@ -4,8 +4,8 @@
 //! generic over the kernel, so that it is compiled once for each set of instructions and each number of slots.
 
 use crate::{
+    formats::slices::{Slices, no_slices},
     simd::isa::Isa,
-    tensor::tensor::{Slices, no_slices},
 };
 
 /// The whole chunks of slices, equally many of each.

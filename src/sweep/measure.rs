@@ -1,18 +1,23 @@
-//! The pass before the step, for rules that must know something of whole tensors: sums over all elements, the same bits
-//! whatever the instructions and the threads.
+//! The trip over the tensors before the step, for rules that must know something of whole tensors: sums over all elements, the
+//! same bits whatever the instructions and the threads.
 
-use core::{array, cmp::Ordering, fmt};
+use core::array;
 
 use crate::{
+    formats::{
+        slices::Slices,
+        tiles::{TILE, tiles},
+    },
     numbers::{
         blocks::{Blocks, Row, Terms},
         exact_sum::ExactSum,
-        math::sqrt,
     },
     rule::{
+        limits::{MAX_OUTPUTS, MAX_SCALARS, MAX_SUMS},
         regularize::{Mixed, Prepare},
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        rule::{Change, Kernel, KernelVisitor},
         slots::{Slot, full_slots, has_only_full},
+        sums::{Scope, Sum, Term},
     },
     simd::{
         backend::Backend,
@@ -20,214 +25,120 @@ use crate::{
         lane::Lane,
     },
     sweep::{
-        kernels::{Feed, Program, Shared, Sweep, Tagged, for_each_group},
+        erased::{Batch, ErasedRule, MeasureWith, Sweep},
+        groups::{Program, SharedNumbers, for_each_group},
         sweep::sweep,
     },
-    tensor::{
-        tensor::{Slices, Tag},
-        tiles::TILE,
-    },
+    tensor::{tag::Tag, tensor::Tensor},
 };
 
-/// The most numbers that a tensor carries beside its slices.
-pub(crate) const MAX_SCALARS: usize = 4;
+/// Gives all elements of a tensor to a sweep, in tiles.
+pub(crate) type FeedTensor<'f> = &'f dyn Fn(&mut Tensor<'_>, Sweep<'_>);
 
-/// The most sums that a rule may ask for.
-const MAX_SUMS: usize = 4;
-
-/// The most values that a measuring kernel puts out beside its state.
-pub(crate) const MAX_OUTPUTS: usize = 2;
-
-/// What is added up over the elements of a tensor, in `f64`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Term {
-    /// The value itself.
-    Value,
-    /// Its magnitude.
-    Magnitude,
-    /// Its square, which is exact.
-    Square,
-}
-
-/// A sum over all elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sum {
-    /// Of which of the values that the measuring kernel returns: first its state slices, then its outputs.
-    pub slot: usize,
-    /// What is added up.
-    pub term: Term,
-}
-
-impl Sum {
-    /// The sum of the squares in `slot`.
-    #[must_use]
-    pub const fn squares(slot: usize) -> Self {
-        Self { slot, term: Term::Square }
+/// The same for a tensor that has nothing to be converted.
+pub(crate) fn feed_plain(tensor: &mut Tensor<'_>, sweep: Sweep<'_>) {
+    if let Some(mut slices) = tensor.slices() {
+        for tile in tiles(&(0..slices.len())) {
+            sweep(Batch::Tile(slices.part(&tile)));
+        }
     }
 }
 
-/// Which elements a rule's sums go over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Each tensor's own.
-    Tensor,
-    /// Those of all tensors that are stepped together with one rule. What follows from them is one set of numbers for all
-    /// of these tensors, those that the step leaves out included, and every one of them keeps a copy.
-    Together,
-}
-
-/// A tensor, as far as it can be measured.
-pub(crate) trait Whole: Tagged {
-    /// What its state holds about the whole tensor.
-    fn scalars(&self, slots: &[Slot]) -> [f64; MAX_SCALARS];
-
-    /// Puts that back, and keeps it for the step as it is before it is rounded.
-    fn settle(&mut self, slots: &[Slot], scalars: [f64; MAX_SCALARS]);
-
-    /// What its gradients are multiplied with before the rule sees them.
-    fn factor(&self) -> f32;
-
-    /// Whether it is not to be stepped.
-    fn is_left_out(&self) -> bool;
-}
-
-/// Measures all tensors whose rule asks for it, and settles their scalars. `feed` gives all elements of a tensor, in tiles.
-pub(crate) fn measure<T: Whole>(
+/// Measures all tensors whose rule asks for it, and settles their scalars.
+pub(crate) fn measure(
     backend: Backend,
-    program: &impl Program,
-    tensors: &mut [T],
-    feed: impl Fn(&mut T, Sweep<'_>),
+    program: &dyn Program,
+    tensors: &mut [Tensor<'_>],
+    feed: FeedTensor<'_>,
 ) {
     for_each_group(tensors, Tag::has_rule_of, |tag, group| {
         let rule = program.rule(tag);
-        match rule.scope() {
+        let scope = rule.measures().map_or(Scope::Tensor, |measures| measures.scope());
+        match scope {
             _ if has_only_full(rule.slots()) => {}
             Scope::Tensor => {
-                group.chunks_mut(1).for_each(|tensor| settle(backend, rule, Shared::default(), tensor, &feed))
+                for tensor in group.chunks_mut(1) {
+                    settle(backend, rule, SharedNumbers::default(), tensor, feed);
+                }
             }
-            Scope::Together => settle(backend, rule, program.shared(tag), group, &feed),
+            Scope::Together => settle(backend, rule, program.shared(tag), group, feed),
         }
     });
 }
 
-/// One of a rule's scalars; 0 where there are fewer.
-pub(crate) fn scalar(scalars: &[f64], i: usize) -> f64 {
-    scalars.get(i).copied().unwrap_or_default()
-}
-
-/// A measuring kernel that puts the gradient out, behind the state.
-#[derive(Clone, Copy)]
-pub(crate) struct Gradient;
-
-impl<const N: usize> Kernel<N> for Gradient {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, mut state: [L; N]) -> (Change<L>, [L; N]) {
-        if let Some(last) = state.last_mut() {
-            *last = g;
-        }
-        (Change::To(p), state)
-    }
-}
-
 /// Takes the newest scalars among the tensors, changes them by the sums over all, and gives them to all.
-fn settle<R: Rule, T: Whole>(
+fn settle(
     backend: Backend,
-    rule: &R,
-    shared: Shared,
-    tensors: &mut [T],
-    feed: &impl Fn(&mut T, Sweep<'_>),
+    rule: &dyn ErasedRule,
+    shared: SharedNumbers,
+    tensors: &mut [Tensor<'_>],
+    feed: FeedTensor<'_>,
 ) {
-    let stepped = tensors.iter().filter(|tensor| !tensor.is_left_out());
+    let Some(measures) = rule.measures() else { return };
+    let stepped = tensors.iter().filter(|tensor| !tensor.skipped());
     let Some(step) = stepped.map(|tensor| tensor.tag().step).max() else { return };
     let step = step.max(shared.steps);
     let slots = rule.slots();
     let mut scalars = newest_scalars(slots, shared, tensors);
     let known = &mut scalars[..(slots.len() - full_slots(slots)).min(MAX_SCALARS)];
     let mut sums = [ExactSum::default(); MAX_SUMS];
-    for tensor in tensors.iter_mut().filter(|tensor| !tensor.is_left_out()) {
-        let of_tensor = measure_tensor(backend, rule, step, known, tensor, feed);
+    for tensor in tensors.iter_mut().filter(|tensor| !tensor.skipped()) {
+        let of_tensor = measure_tensor(backend, rule, measures.sums(), step, known, tensor, feed);
         sums.iter_mut().zip(&of_tensor).for_each(|(sum, of_tensor)| sum.merge(of_tensor));
     }
     let sums = sums.map(|sum| sum.total());
-    rule.settle(step, &sums[..rule.sums().len().min(MAX_SUMS)], known);
+    measures.settle(step, &sums[..measures.sums().len().min(MAX_SUMS)], known);
     tensors.iter_mut().for_each(|tensor| tensor.settle(slots, scalars));
 }
 
 /// The scalars of the tensor that has taken the most steps. Where several have, these are alike, but for one that joined
 /// without a counter of its own and starts from zeros: then the larger ones are the newer ones. A tensor that is left out
 /// before its first step has no state yet.
-fn newest_scalars<T: Whole>(slots: &[Slot], shared: Shared, tensors: &[T]) -> [f64; MAX_SCALARS] {
-    let of_tensor =
-        |tensor: &T| Shared { steps: tensor.tag().step.saturating_sub(1), scalars: tensor.scalars(slots) };
-    let has_state = |tensor: &&T| !(tensor.tag().fresh && tensor.is_left_out());
-    tensors.iter().filter(has_state).map(of_tensor).fold(shared, Shared::newer).scalars
+fn newest_scalars(slots: &[Slot], shared: SharedNumbers, tensors: &[Tensor<'_>]) -> [f64; MAX_SCALARS] {
+    let of_tensor = |tensor: &Tensor<'_>| SharedNumbers {
+        steps: tensor.tag().step.saturating_sub(1),
+        scalars: tensor.scalars(slots),
+    };
+    let has_state = |tensor: &&Tensor<'_>| !(tensor.tag().fresh && tensor.skipped());
+    tensors.iter().filter(has_state).map(of_tensor).fold(shared, SharedNumbers::newer).scalars
 }
 
-impl Shared {
-    /// The one after more steps, or else the larger one. A NaN is above all numbers: its sign depends on the machine.
-    pub(crate) fn newer(self, other: Self) -> Self {
-        let key = |x: f64| if x.is_nan() { f64::NAN } else { x };
-        let pairs = self.scalars.iter().zip(&other.scalars);
-        let in_turn = pairs.map(|(mine, others)| key(*mine).total_cmp(&key(*others)));
-        match in_turn.fold(self.steps.cmp(&other.steps), Ordering::then) {
-            Ordering::Less => other,
-            Ordering::Equal | Ordering::Greater => self,
-        }
-    }
-}
-
-fn measure_tensor<R: Rule, T: Whole>(
+fn measure_tensor(
     backend: Backend,
-    rule: &R,
+    rule: &dyn ErasedRule,
+    sums: &'static [Sum],
     step: u64,
     scalars: &[f64],
-    tensor: &mut T,
-    feed: &impl Fn(&mut T, Sweep<'_>),
+    tensor: &mut Tensor<'_>,
+    feed: FeedTensor<'_>,
 ) -> [ExactSum; MAX_SUMS] {
     let mut blocks = array::from_fn(|_| Blocks::new());
     let Prepare { scale, shrink } = rule.prepare();
-    let measuring = Measuring {
+    let with = MeasureWith {
         backend,
-        prepare: Prepare { scale: scale * tensor.factor(), shrink },
-        long: full_slots(rule.slots()),
-        sums: rule.sums(),
+        prepare: Prepare { scale: scale * tensor.plan.factor, shrink },
+        full_slots: full_slots(rule.slots()),
+        sums,
         blocks: &mut blocks,
         feed: &mut |sweep| feed(tensor, sweep),
     };
-    rule.measure(step, scalars, measuring);
+    rule.measure(step, scalars, with);
     blocks.map(|blocks: Blocks| {
         let [sum] = blocks.finish();
         sum
     })
 }
 
-/// The visitor that runs a measuring kernel over a tensor.
-pub struct Measuring<'f> {
-    backend: Backend,
-    prepare: Prepare,
-    /// How many state slices are no scalars.
-    long: usize,
-    sums: &'static [Sum],
-    blocks: &'f mut [Blocks; MAX_SUMS],
-    feed: Feed<'f>,
-}
-
-impl fmt::Debug for Measuring<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Measuring").field("sums", &self.sums).finish_non_exhaustive()
-    }
-}
-
-impl KernelVisitor for Measuring<'_> {
+impl KernelVisitor for MeasureWith<'_> {
     type Output = ();
 
     fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
-        let Self { backend, prepare: Prepare { scale, shrink }, long, sums, blocks, feed } = self;
+        let Self { backend, prepare: Prepare { scale, shrink }, full_slots, sums, blocks, feed } = self;
         let kernel = Seen { kernel, scale, mixed: shrink.mixed() };
         let mut outputs = [[0.0; TILE]; MAX_OUTPUTS];
-        feed(&mut |tensors| {
-            for tensor in tensors {
-                let slices = tensor.with_outputs(long, &mut outputs);
+        feed(&mut |batch| {
+            if let Batch::Tile(mut tile) = batch {
+                let slices = tile.with_outputs(full_slots, &mut outputs);
                 backend.dispatch(Tile { kernel, sums, blocks, slices });
             }
         });
@@ -291,9 +202,4 @@ impl<K: Kernel<N>, const N: usize> Kernel<N> for Seen<K> {
             self.kernel.update(self.mixed.seen(p), self.mixed.gradient(p, g * self.scale), state);
         (Change::To(p), state)
     }
-}
-
-/// How much larger a tensor's parameters are than its update, both as sums of squares; 1 where there is nothing to compare.
-pub(crate) fn trust_ratio(params: f64, update: f64, coefficient: f64, eps: f64) -> f64 {
-    if params == 0.0 || update == 0.0 { 1.0 } else { coefficient * sqrt(params) / (sqrt(update) + eps) }
 }

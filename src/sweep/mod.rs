@@ -2,7 +2,10 @@
 
 pub(crate) mod around;
 pub(crate) mod edges;
+pub(crate) mod erase;
+pub mod erased;
 pub(crate) mod forms;
+pub(crate) mod groups;
 pub(crate) mod kernels;
 pub(crate) mod measure;
 pub(crate) mod sweep;

@@ -1,13 +1,13 @@
 //! The loop over slices, its first elements and its tail: once, for every kernel and every set of instructions.
 
 use crate::{
+    formats::slices::Slices,
     rule::rule::Kernel,
     simd::{
         isa::{Isa, Vectorized, compiled},
         prefetch::prefetch,
     },
     sweep::edges::{Chunks, cut},
-    tensor::tensor::Slices,
 };
 
 /// From this length on the loop starts where `params` is aligned. An access that crosses a cache line costs a second

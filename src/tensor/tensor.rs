@@ -1,150 +1,94 @@
-//! One parameter slice with its gradient and its state: what a model is a list of.
+//! One parameter slice with its gradient, its state, and whatever else a step is to keep of it.
 
-use core::{array, ops};
+use core::array;
 
 use crate::{
     error::{Error, Name},
-    rule::{
-        rule::Rule,
-        slots::{Extent, Initial, Slot},
+    formats::{
+        floats::{Floats, FloatsMut, Grads},
+        slices::{MAX_STATE, Slices, no_slices},
     },
-    sweep::{
-        kernels::{Sweep, Tagged},
-        measure::{MAX_SCALARS, Whole},
+    rule::{limits::MAX_SCALARS, rule::Rule, slots::Slot},
+    sweep::erased::ErasedRule,
+    tensor::{
+        grad_sums::GradSums,
+        shared::Shared,
+        state::{Layout, check_first_state, check_length, read_scalars, write_first_state, write_scalars},
+        tag::Tag,
+        telemetry::TelemetrySlot,
     },
-    tensor::tiles::{Buffer, part, part_if_any, part_mut, tiles},
-};
-#[cfg(feature = "std")]
-use crate::{
-    numbers::blocks::BLOCK,
-    threads::queue::{Range, Share},
 };
 
-/// The most state slices that a [`Tensor`] can hold.
-pub(crate) const MAX_STATE: usize = 8;
-
-/// A parameter slice, its gradient, and its state slices, all borrowed from the caller.
+/// A parameter slice, its gradient, and its state slices, all borrowed from the caller: what a model is a list of.
 ///
-/// [`Workers::step_model`](crate::Workers::step_model) steps a list of them in one call.
+/// Parameters and gradients are `f32`, or `half::bf16` or `half::f16` with the feature `half`. State is `f32`. Gradients are
+/// shared or mutable; a [`Pass`](crate::Pass) can zero the latter.
+///
+/// [`Workers::step_model`](crate::Workers::step_model) steps a list of them in one call. What else a training step may do to a
+/// parameter is in two places: the [`Pass`](crate::Pass) has what holds for all tensors, and the methods here take the slices for
+/// it. [`Workers::step_pass`](crate::Workers::step_pass) does it.
 #[derive(Debug)]
 pub struct Tensor<'a> {
+    pub(crate) params: FloatsMut<'a>,
+    pub(crate) grads: Grads<'a>,
     /// The state slices beyond `slots` are empty.
-    slices: Slices<'a, MAX_STATE>,
-    slots: usize,
+    pub(crate) state: [&'a mut [f32]; MAX_STATE],
+    pub(crate) slots: usize,
     /// How many steps it has taken, where the caller counts them for this tensor alone.
     counter: Option<&'a mut u64>,
-    tag: Tag,
-    /// The scalars, once they are settled: a range of the tensor needs them as well.
-    settled: [f64; MAX_SCALARS],
+    pub(crate) extras: Extras<'a>,
+    pub(crate) sums: Shared<GradSums>,
+    /// Those of all shards of a tensor, where this is one of them.
+    of_shards: Option<GradSums>,
+    pub(crate) plan: Plan,
 }
 
-#[cfg(feature = "std")]
-impl Share for Tensor<'_> {
-    type Range<'r>
-        = Tensor<'r>
-    where
-        Self: 'r;
+/// What only a pass looks at.
+#[derive(Debug, Default)]
+pub(crate) struct Extras<'a> {
+    pub(crate) more_grads: &'a [Floats<'a>],
+    pub(crate) average: Option<&'a mut [f32]>,
+    /// How many steps are in the average.
+    pub(crate) averaged: Option<&'a mut u64>,
+    pub(crate) copy: Option<FloatsMut<'a>>,
+    pub(crate) telemetry: Option<&'a TelemetrySlot>,
+    pub(crate) rows: Option<usize>,
+    pub(crate) offset: usize,
+}
 
-    fn range(&mut self) -> Tensor<'_> {
-        let Self { slices: Slices { params, grads, state, changes }, slots, tag, settled, .. } = self;
-        let state = state.each_mut().map(|slice| &mut **slice);
-        Tensor {
-            slices: Slices { params, grads, state, changes },
-            slots: *slots,
-            counter: None,
-            tag: *tag,
-            settled: *settled,
+/// What has been decided for a tensor before its step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) tag: Tag,
+    /// The scalars as they were settled, before they were rounded for the state.
+    pub(crate) settled: [f64; MAX_SCALARS],
+    pub(crate) skip: bool,
+    /// How many elements a row has; 0 where nothing goes by rows.
+    pub(crate) row_len: usize,
+    /// Whether the tensor must not be cut: all of it is one unit.
+    pub(crate) in_one: bool,
+    /// Unscaling and clipping in one.
+    pub(crate) factor: f32,
+    /// A power of 2 that is a part of this factor, where one `f32` is not enough for it. The gradient goes through the scratch
+    /// then, to be multiplied with it.
+    pub(crate) shift: Option<f32>,
+    /// What the new parameters weigh in the average, at a step that they go into it.
+    pub(crate) average: Option<f32>,
+}
+
+impl Plan {
+    /// The plan of a step without a pass.
+    pub(crate) fn plain(tag: Tag) -> Self {
+        Self {
+            tag,
+            settled: [0.0; MAX_SCALARS],
+            skip: false,
+            row_len: 0,
+            in_one: false,
+            factor: 1.0,
+            shift: None,
+            average: None,
         }
-    }
-
-    fn bytes(&self) -> usize {
-        self.len().saturating_mul(self.bytes_per_element())
-    }
-}
-
-#[cfg(feature = "std")]
-impl Range for Tensor<'_> {
-    fn len(&self) -> usize {
-        self.slices.params.len()
-    }
-
-    /// Parameter and state both ways, the gradient once.
-    fn bytes_per_element(&self) -> usize {
-        size_of::<f32>() * (3 + 2 * self.slots)
-    }
-
-    /// Whole blocks, so that sums over them can be shared as well. They are also whole pages: no two threads write one cache
-    /// line, and the hardware's prefetchers, which stop at pages, lose nothing.
-    fn granule(&self) -> usize {
-        BLOCK
-    }
-
-    fn split_at(self, mid: usize) -> (Self, Self) {
-        let Self { slices, slots, tag, settled, .. } = self;
-        let (first, rest) = slices.split_at(mid);
-        let piece = |slices| Self { slices, slots, counter: None, tag, settled };
-        (piece(first), piece(rest))
-    }
-}
-
-/// What fills an array of slices until it is known which.
-#[inline(always)]
-pub(crate) fn no_slices<'a, T, const N: usize>() -> [&'a mut [T]; N] {
-    array::from_fn(|_| &mut [] as &mut [T])
-}
-
-/// What a kernel with `N` values of state goes over.
-#[derive(Debug)]
-pub(crate) struct Slices<'a, const N: usize> {
-    pub(crate) params: &'a mut [f32],
-    pub(crate) grads: &'a [f32],
-    pub(crate) state: [&'a mut [f32]; N],
-    /// Where the kernel's changes are written to; empty where nobody asks.
-    pub(crate) changes: &'a mut [f32],
-}
-
-impl<'a, const N: usize> Slices<'a, N> {
-    /// The first `mid` elements, and the others. Not inlined: it would be in each rule's loop, where it is needed once.
-    #[inline(never)]
-    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
-        let (params, params_rest) = self.params.split_at_mut(mid.min(self.params.len()));
-        let (grads, grads_rest) = self.grads.split_at(mid.min(self.grads.len()));
-        let (mut state, mut state_rest) = (self.state, no_slices());
-        for (first, rest) in state.iter_mut().zip(&mut state_rest) {
-            let slice = core::mem::take(first);
-            (*first, *rest) = slice.split_at_mut(mid.min(slice.len()));
-        }
-        let (changes, changes_rest) = self.changes.split_at_mut(mid.min(self.changes.len()));
-        (
-            Self { params, grads, state, changes },
-            Self { params: params_rest, grads: grads_rest, state: state_rest, changes: changes_rest },
-        )
-    }
-}
-
-/// Which of several rules steps a tensor, and at which step.
-///
-/// Sorted by it, tensors that are stepped together are neighbours, in the order of their list: the first of them is the one
-/// whose scalars they go on from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tag {
-    pub(crate) group: usize,
-    pub(crate) step: u64,
-    /// The place in an optimizer's list.
-    pub(crate) place: usize,
-    /// Whether its state has still to be made, right before its first step. Only an optimizer makes state.
-    pub(crate) fresh: bool,
-}
-
-impl Tag {
-    /// Whether one rule steps both.
-    pub(crate) fn has_rule_of(self, other: Self) -> bool {
-        self.group == other.group
-    }
-
-    /// Whether one rule steps both, at the same step.
-    pub(crate) fn goes_with(self, other: Self) -> bool {
-        (self.group, self.step) == (other.group, other.step)
     }
 }
 
@@ -154,53 +98,37 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// [`Error::TooManySlices`] for more than 8 state slices.
     pub fn new(
-        params: &'a mut [f32],
-        grads: &'a [f32],
+        params: impl Into<FloatsMut<'a>>,
+        grads: impl Into<Grads<'a>>,
         state: impl IntoIterator<Item = &'a mut [f32]>,
     ) -> Result<Self, Error> {
         let mut slices = state.into_iter();
         let mut slots = 0;
-        let state = array::from_fn(|_| match slices.next() {
-            Some(slice) => {
-                slots += 1;
-                slice
-            }
-            None => &mut [],
+        let state = array::from_fn(|_| {
+            let slice = slices.next();
+            slots += usize::from(slice.is_some());
+            slice.unwrap_or_default()
         });
         let surplus = slices.count();
         if surplus > 0 {
             return Err(Error::TooManySlices { found: slots + surplus, most: MAX_STATE });
         }
-        Ok(Self {
-            slices: Slices { params, grads, state, changes: &mut [] },
-            slots,
+        Ok(Self { state, slots, ..Self::without_state(params, grads) })
+    }
+
+    /// A tensor of a rule that keeps no state, or whose state an [`Optimizer`](crate::Optimizer) keeps.
+    pub fn without_state(params: impl Into<FloatsMut<'a>>, grads: impl Into<Grads<'a>>) -> Self {
+        Self {
+            params: params.into(),
+            grads: grads.into(),
+            state: no_slices(),
+            slots: 0,
             counter: None,
-            tag: Tag::default(),
-            settled: [0.0; MAX_SCALARS],
-        })
-    }
-
-    /// Counts the steps of this tensor by itself: the next one has the number `*counter + 1`, whatever number the others
-    /// take, and `*counter` holds that number afterwards. It stays where the step is refused, or not taken.
-    #[must_use]
-    pub fn counter(self, counter: &'a mut u64) -> Self {
-        Self { counter: Some(counter), ..self }
-    }
-
-    /// Writes what the state of this rule is before the first step, as [`init_state`](crate::init_state) does.
-    ///
-    /// # Errors
-    /// [`Error::StateCount`], [`Error::Length`]; nothing has changed then.
-    pub fn init_state<R: Rule>(&mut self, rule: &R) -> Result<(), Error> {
-        self.check_state(&Layout::of(rule))?;
-        self.start(rule);
-        Ok(())
-    }
-
-    /// The same for state that is known to fit.
-    pub(crate) fn start<R: Rule>(&mut self, rule: &R) {
-        let Slices { params, state, .. } = &mut self.slices;
-        start(rule, state, |i| params.get(i).copied().unwrap_or_default());
+            extras: Extras::default(),
+            sums: Shared::default(),
+            of_shards: None,
+            plan: Plan::plain(Tag::default()),
+        }
     }
 
     /// The same from state slices in the form that [`step()`](crate::step()) takes.
@@ -212,202 +140,251 @@ impl<'a> Tensor<'a> {
         Self::new(params, grads, state.iter_mut().map(|slice| &mut **slice))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.slices.params.len()
+    /// Counts the steps of this tensor by itself: the next one has the number `*counter + 1`, whatever number the others
+    /// take, and `*counter` holds that number afterwards. It stays where the step is refused, or not taken.
+    #[must_use]
+    pub fn counter(self, counter: &'a mut u64) -> Self {
+        Self { counter: Some(counter), ..self }
     }
 
-    #[cfg(feature = "alloc")]
-    pub(crate) fn tagged(self, tag: Tag) -> Self {
-        Self { tag, ..self }
+    /// The gradients of further micro-batches, which are added to the first one's, in this order. For a pass.
+    #[must_use]
+    pub fn more_grads(mut self, more_grads: &'a [Floats<'a>]) -> Self {
+        self.extras.more_grads = more_grads;
+        self
     }
 
-    /// The slices, the number of their state known at compile time; `None` where there are fewer.
+    /// A running average of the parameters, as long as they are, kept as [`Pass::average`](crate::Pass::average) says.
+    ///
+    /// `averaged` is the number of steps that are in it: 0 at first, when it does not matter what the slice holds. A step that
+    /// goes into the average adds 1; one that is refused or skipped does not. A checkpoint has both.
+    #[must_use]
+    pub fn average(mut self, average: &'a mut [f32], averaged: &'a mut u64) -> Self {
+        (self.extras.average, self.extras.averaged) = (Some(average), Some(averaged));
+        self
+    }
+
+    /// Where the new parameters are to be copied to, rounded to nearest even: as many 16-bit floats. For a pass. Where that has
+    /// [`bounds`](crate::Pass::bounds) these hold for the copy as well; rows that [`max_norm`](crate::Pass::max_norm) holds, and
+    /// whose copies might be above it, are rounded towards zero instead.
+    #[must_use]
+    pub fn copy_out(mut self, copy: impl Into<FloatsMut<'a>>) -> Self {
+        self.extras.copy = Some(copy.into());
+        self
+    }
+
+    /// Where a pass is to put telemetry of this tensor's step.
+    #[must_use]
+    pub fn telemetry(mut self, slot: &'a TelemetrySlot) -> Self {
+        self.extras.telemetry = Some(slot);
+        self
+    }
+
+    /// Says that the tensor is a matrix of so many rows, each of consecutive elements, and each a unit: what one output
+    /// depends on, in PyTorch's layout of weights. For the parts of a pass that go by rows.
+    ///
+    /// Rows are worked on one at a time; a tensor that threads are to share is cut at multiples of both a row and 4096
+    /// elements.
+    #[must_use]
+    pub fn rows(mut self, rows: usize) -> Self {
+        self.extras.rows = Some(rows);
+        self
+    }
+
+    /// Says that the slices are a shard of a larger tensor, and begin at this element of it, a multiple of 4096, and of the
+    /// length of a row where there are [rows](Self::rows), which are those of the shard. For a pass.
+    #[must_use]
+    pub fn shard_at(mut self, offset: usize) -> Self {
+        self.extras.offset = offset;
+        self
+    }
+
+    /// The number of parameters.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.params.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes what the state of this rule is before the first step, as [`init_state`](crate::init_state) does.
+    ///
+    /// # Errors
+    /// [`Error::StateCount`], [`Error::Length`]; nothing has changed then.
+    pub fn init_state<R: Rule>(&mut self, rule: &R) -> Result<(), Error> {
+        self.check_state(&Layout::of(rule.erased()))?;
+        self.write_first_state(rule.erased());
+        Ok(())
+    }
+
+    /// The same for state that is known to fit.
+    pub(crate) fn write_first_state(&mut self, rule: &dyn ErasedRule) {
+        let params = self.params.as_floats();
+        write_first_state(rule, &mut self.state, |i| params.get(i));
+    }
+
+    /// Before a first step the state must be what the rule starts from.
+    pub(crate) fn check_first_state(&self, rule: &dyn ErasedRule) -> Result<(), Error> {
+        if self.plan.tag.step > 1 {
+            return Ok(());
+        }
+        let params = self.params.as_floats();
+        check_first_state(rule, &self.state, |i| params.get(i))
+    }
+
+    /// Whether a rule that asks for this state can step these slices, one after the other, without a pass.
+    pub(crate) fn check(&self, layout: &Layout) -> Result<(), Error> {
+        check_length("grads", self.len(), self.grads.len())?;
+        self.check_state(layout)?;
+        if self.is_plain() { Ok(()) } else { Err(Error::NeedsPass { tensor: None }) }
+    }
+
+    /// Whether there are as many state slices as the rule has slots, and as long ones.
+    pub(crate) fn check_state(&self, layout: &Layout) -> Result<(), Error> {
+        layout.check_count(self.slots)?;
+        layout.check_lengths(self.len(), self.state.iter().map(|slice| slice.len()))
+    }
+
+    /// Whether it has nothing that only a pass looks at.
+    pub(crate) fn is_plain(&self) -> bool {
+        let Extras { more_grads, average, averaged: _, copy, telemetry, rows, offset } = &self.extras;
+        let single = matches!(self.params, FloatsMut::F32(_)) && self.grads.is_single();
+        let extra = average.is_some() || copy.is_some() || telemetry.is_some() || rows.is_some();
+        single && !extra && more_grads.is_empty() && *offset == 0
+    }
+
+    /// The slices as a kernel takes them, if there is nothing to be converted.
     #[inline(always)]
     pub(crate) fn slices<const N: usize>(&mut self) -> Option<Slices<'_, N>> {
-        let Slices { params, grads, state, changes } = &mut self.slices;
-        let mut lent: [&mut [f32]; N] = no_slices();
-        for (lent, slice) in lent.iter_mut().zip(state.first_chunk_mut::<N>()?) {
+        let FloatsMut::F32(params) = &mut self.params else { return None };
+        let grads = self.grads.single()?;
+        let mut state: [&mut [f32]; N] = no_slices();
+        for (lent, slice) in state.iter_mut().zip(self.state.first_chunk_mut::<N>()?) {
             *lent = slice;
         }
-        Some(Slices { params, grads, state: lent, changes })
+        Some(Slices { params, grads, state, changes: &mut [] })
     }
 
-    pub(crate) fn raw(&mut self) -> &mut Slices<'a, MAX_STATE> {
-        &mut self.slices
-    }
-
-    pub(crate) fn settled(&self) -> [f64; MAX_SCALARS] {
-        self.settled
+    pub(crate) fn tag(&self) -> Tag {
+        self.plan.tag
     }
 
     /// The step that comes next has this number, unless the tensor counts its own.
     pub(crate) fn begin(&mut self, step: u64) {
-        self.tag.step = next_step(self.counter.as_deref(), step);
+        let step = self.counter.as_deref().map_or(step, |steps| steps.saturating_add(1));
+        self.plan = Plan::plain(Tag { step, ..Tag::default() });
     }
 
     /// The step has been taken.
     pub(crate) fn count(&mut self) {
         if let Some(counter) = &mut self.counter {
-            **counter = self.tag.step;
+            **counter = self.plan.tag.step;
         }
     }
 
-    /// A piece for a kernel, without what the whole has beside its slices.
-    pub(crate) fn tile(
-        params: &'a mut [f32],
-        grads: &'a [f32],
-        state: [&'a mut [f32]; MAX_STATE],
-        changes: &'a mut [f32],
-    ) -> Self {
-        Self {
-            slices: Slices { params, grads, state, changes },
-            slots: MAX_STATE,
-            counter: None,
-            tag: Tag::default(),
-            settled: [0.0; MAX_SCALARS],
-        }
+    /// What its state holds about the whole tensor.
+    pub(crate) fn scalars(&self, slots: &[Slot]) -> [f64; MAX_SCALARS] {
+        read_scalars(slots, &self.state)
     }
 
-    /// Gives all of it to a sweep, tile by tile.
-    pub(crate) fn feed(&mut self, sweep: Sweep<'_>) {
-        for tile in tiles(&(0..self.len())) {
-            sweep(&mut [self.part(tile)]);
-        }
+    /// Puts that back, and keeps it for the step as it is before it is rounded.
+    pub(crate) fn settle(&mut self, slots: &[Slot], scalars: [f64; MAX_SCALARS]) {
+        write_scalars(slots, &mut self.state, scalars);
+        self.plan.settled = scalars;
     }
 
-    /// Some of its elements.
-    fn part(&mut self, range: ops::Range<usize>) -> Tensor<'_> {
-        let Slices { params, grads, state, .. } = &mut self.slices;
-        let state = state.each_mut().map(|slice| part_if_any(slice, &range));
-        Tensor::tile(part_mut(params, &range), part(grads, &range), state, &mut [])
+    /// How many elements of the gradient the last pass found to be NaN or infinite; 0 unless it looked.
+    #[must_use]
+    pub fn non_finite(&self) -> u64 {
+        self.sums.get().non_finite
     }
 
-    /// The first `N` slots: the state slices that are as long as the parameters, then `outputs`.
-    #[inline(always)]
-    pub(crate) fn with_outputs<'b, const N: usize>(
+    /// Whether the last pass left this tensor as it was.
+    #[must_use]
+    pub fn skipped(&self) -> bool {
+        self.plan.skip
+    }
+
+    /// The sums that [`Workers::measure_pass`](crate::Workers::measure_pass) found, for other shards.
+    #[must_use]
+    pub fn sums(&self) -> GradSums {
+        self.sums.get()
+    }
+
+    /// The sums over all shards of this tensor, for [`Workers::finish_pass`](crate::Workers::finish_pass). Those of the
+    /// shard itself stay, for its telemetry.
+    pub fn set_sums(&mut self, sums: GradSums) {
+        self.of_shards = Some(sums);
+    }
+
+    /// The sums over all of the tensor, of which this may be a shard.
+    pub(crate) fn whole_sums(&self) -> GradSums {
+        self.of_shards.unwrap_or_else(|| self.sums())
+    }
+
+    /// Makes room for what is to be measured.
+    pub(crate) fn forget_sums(&mut self) {
+        self.sums.set(GradSums::default());
+        self.of_shards = None;
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<'a> Tensor<'a> {
+    /// Whether it was given state slices.
+    pub(crate) fn has_state(&self) -> bool {
+        self.slots > 0
+    }
+
+    /// Whether the caller counts the steps.
+    pub(crate) fn counts_itself(&self) -> bool {
+        self.counter.is_some()
+    }
+
+    /// The same for a shorter time, with state that is kept elsewhere.
+    pub(crate) fn with_state<'b>(
         &'b mut self,
-        long: usize,
-        outputs: &'b mut [Buffer],
-    ) -> Slices<'b, N> {
-        let len = self.len();
-        let Slices { params, grads, state, .. } = &mut self.slices;
-        let long = state.iter_mut().take(long).map(|slice| &mut **slice);
-        let mut slots = long.chain(outputs.iter_mut().map(|output| part_mut(output, &(0..len))));
-        let state = array::from_fn(|_| slots.next().unwrap_or_default());
-        Slices { params, grads, state, changes: &mut [] }
-    }
-
-    /// Whether a rule that asks for this state can step these slices.
-    pub(crate) fn check(&self, layout: &Layout) -> Result<(), Error> {
-        check_length("grads", self.len(), self.slices.grads.len())?;
-        self.check_state(layout)
-    }
-
-    /// Before a first step the state must be what the rule starts from.
-    pub(crate) fn check_start<R: Rule>(&self, rule: &R) -> Result<(), Error> {
-        if self.tag.step > 1 {
-            return Ok(());
-        }
-        let Slices { params, state, .. } = &self.slices;
-        check_start(rule, state, |i| params.get(i).copied().unwrap_or_default())
-    }
-
-    /// The same as `check`, but for the gradient.
-    pub(crate) fn check_state(&self, layout: &Layout) -> Result<(), Error> {
-        layout.check_count(self.slots)?;
-        layout.check_lengths(self.len(), self.slices.state.iter().map(|slice| slice.len()))
-    }
-}
-
-impl Tagged for Tensor<'_> {
-    fn tag(&self) -> Tag {
-        self.tag
-    }
-}
-
-impl Whole for Tensor<'_> {
-    fn scalars(&self, slots: &[Slot]) -> [f64; MAX_SCALARS] {
-        read_scalars(slots, &self.slices.state)
-    }
-
-    fn settle(&mut self, slots: &[Slot], scalars: [f64; MAX_SCALARS]) {
-        write_scalars(slots, &mut self.slices.state, scalars);
-        self.settled = scalars;
-    }
-
-    fn factor(&self) -> f32 {
-        1.0
-    }
-
-    fn is_left_out(&self) -> bool {
-        false
-    }
-}
-
-/// What the state holds about the whole tensor, then zeros.
-pub(crate) fn read_scalars(slots: &[Slot], state: &[&mut [f32]; MAX_STATE]) -> [f64; MAX_SCALARS] {
-    let mut scalars = [0.0; MAX_SCALARS];
-    let held = slots.iter().zip(state).filter(|(slot, _)| !slot.is_full());
-    scalars.iter_mut().zip(held).for_each(|(scalar, (slot, slice))| *scalar = slot.read(slice));
-    scalars
-}
-
-/// Puts them there.
-pub(crate) fn write_scalars(
-    slots: &[Slot],
-    state: &mut [&mut [f32]; MAX_STATE],
-    scalars: [f64; MAX_SCALARS],
-) {
-    let held = slots.iter().zip(state).filter(|(slot, _)| !slot.is_full());
-    held.zip(scalars).for_each(|((slot, slice), scalar)| slot.write(slice, scalar));
-}
-
-/// The number of a tensor's next step: that of its own counter, or else that of the call.
-pub(crate) fn next_step(counter: Option<&u64>, step: u64) -> u64 {
-    counter.map_or(step, |steps| steps.saturating_add(1))
-}
-
-/// Writes the state that comes before a first step. What the caller fills is left alone.
-pub(crate) fn start<R: Rule>(rule: &R, state: &mut [&mut [f32]], param: impl Fn(usize) -> f32) {
-    for (place, (slot, slice)) in rule.slots().iter().zip(state).enumerate() {
-        let elements = slice.iter_mut().enumerate();
-        match slot.initial {
-            Initial::Caller => {}
-            Initial::Param => elements.for_each(|(i, x)| *x = param(i)),
-            Initial::Zero | Initial::Rule => {
-                let initial = initial(rule, place, slot);
-                elements.for_each(|(i, x)| *x = if i == 0 || slot.is_full() { initial } else { 0.0 });
-            }
-        }
-    }
-}
-
-/// The number that a slot starts from which starts from a number.
-fn initial<R: Rule>(rule: &R, place: usize, slot: &Slot) -> f32 {
-    if slot.initial == Initial::Rule { rule.initial(place) } else { 0.0 }
-}
-
-/// Whether the state is what [`start`] writes.
-pub(crate) fn check_start<R: Rule>(
-    rule: &R,
-    state: &[&mut [f32]],
-    param: impl Fn(usize) -> f32,
-) -> Result<(), Error> {
-    for (place, (slot, slice)) in rule.slots().iter().zip(state).enumerate() {
-        let number = initial(rule, place, slot);
-        let expected = |i| match slot.initial {
-            Initial::Param => param(i),
-            _ if i == 0 || slot.extent != Extent::Total => number,
-            _ => 0.0,
+        state: impl Iterator<Item = &'b mut [f32]>,
+        tag: Tag,
+    ) -> Result<Tensor<'b>, Error> {
+        let mut tensor = Tensor::new(self.params.reborrow(), self.grads.reborrow(), state)?;
+        let Extras { more_grads, average, averaged, copy, telemetry, rows, offset } = &mut self.extras;
+        tensor.extras = Extras {
+            more_grads,
+            average: average.as_deref_mut(),
+            averaged: averaged.as_deref_mut(),
+            copy: copy.as_mut().map(FloatsMut::reborrow),
+            telemetry: *telemetry,
+            rows: *rows,
+            offset: *offset,
         };
-        let differs = |(i, x): &(usize, &f32)| **x != expected(*i) && !(x.is_nan() && expected(*i).is_nan());
-        let wrong = slice.iter().enumerate().find(differs).filter(|_| slot.initial != Initial::Caller);
-        if let Some((element, found)) = wrong {
-            let (rule, slice, expected) = (rule.name(), slot.name, expected(element));
-            return Err(Error::FirstState { tensor: None, rule, slice, element, expected, found: *found });
-        }
+        tensor.plan = Plan::plain(tag);
+        Ok(tensor)
     }
-    Ok(())
+
+    /// What a step found of the tensor.
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome { place: self.plan.tag.place, skipped: self.plan.skip, sums: self.sums() }
+    }
+
+    /// Takes over what a step found of another tensor that stands for this one.
+    pub(crate) fn take_over(&mut self, outcome: &Outcome) {
+        self.plan.skip = outcome.skipped;
+        self.sums.set(outcome.sums);
+    }
+}
+
+/// Results that are copied from a temporary tensor back to the caller's.
+#[cfg(feature = "alloc")]
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) place: usize,
+    pub(crate) skipped: bool,
+    sums: GradSums,
 }
 
 /// Checks all tensors of a list; a length that is refused names the tensor by its place.
@@ -419,40 +396,4 @@ pub(crate) fn check_each(
     places.try_for_each(|(place, tensor)| {
         check(tensor).map_err(|error| error.of_tensor(|| Name::number(place)))
     })
-}
-
-fn check_length(slice: &'static str, expected: usize, found: usize) -> Result<(), Error> {
-    if found == expected { Ok(()) } else { Err(Error::Length { slice, expected, found }) }
-}
-
-/// What state a rule asks for, looked up once for all tensors of a model.
-pub(crate) struct Layout {
-    pub(crate) rule: &'static str,
-    pub(crate) slots: &'static [Slot],
-}
-
-impl Layout {
-    /// For tensors whose state an optimizer keeps.
-    #[cfg(feature = "alloc")]
-    pub(crate) const KEPT_ELSEWHERE: Self = Self { rule: "the optimizer", slots: &[] };
-
-    pub(crate) fn of<R: Rule>(rule: &R) -> Self {
-        Self { rule: rule.name(), slots: rule.slots() }
-    }
-
-    /// Whether there are as many slices as the rule has slots.
-    pub(crate) fn check_count(&self, found: usize) -> Result<(), Error> {
-        let Self { rule, slots: expected } = *self;
-        if found == expected.len() { Ok(()) } else { Err(Error::StateCount { rule, expected, found }) }
-    }
-
-    /// Whether slices of these lengths fit so many parameters.
-    pub(crate) fn check_lengths(
-        &self,
-        params: usize,
-        found: impl Iterator<Item = usize>,
-    ) -> Result<(), Error> {
-        let mut slots = self.slots.iter().zip(found);
-        slots.try_for_each(|(slot, found)| check_length(slot.name, slot.len(params), found))
-    }
 }

@@ -3,5 +3,4 @@
 pub(crate) mod join;
 #[cfg(feature = "std")]
 pub(crate) mod queue;
-pub(crate) mod shared;
 pub(crate) mod workers;

@@ -9,35 +9,10 @@ use std::{
     },
 };
 
-use crate::threads::join::Join;
-
-/// A tensor, as far as threads can share the work on it.
-pub(crate) trait Share: Send {
-    /// A part of it.
-    type Range<'r>: Range
-    where
-        Self: 'r;
-
-    /// All of it.
-    fn range(&mut self) -> Self::Range<'_>;
-
-    /// The memory traffic of a step.
-    fn bytes(&self) -> usize;
-}
-
-/// Consecutive elements of a tensor.
-pub(crate) trait Range: Sized + Send {
-    fn len(&self) -> usize;
-
-    /// How much memory a step of one element reads and writes.
-    fn bytes_per_element(&self) -> usize;
-
-    /// Cuts are at multiples of this many elements.
-    fn granule(&self) -> usize;
-
-    /// The first `mid` elements, and the others.
-    fn split_at(self, mid: usize) -> (Self, Self);
-}
+use crate::{
+    tensor::{tensor::Tensor, view::View},
+    threads::join::Join,
+};
 
 /// No part is made smaller than this, in bytes of traffic: some 10 us of work, beside which a lock and a dispatch do
 /// not show.
@@ -47,7 +22,7 @@ const SMALLEST: usize = 256 << 10;
 ///
 /// A pool may refuse work, shut down or panic: then the caller does what is left, and the step is whole. What is passed on is
 /// the panic of a rule, which leaves a part of the work half done.
-pub(crate) fn share<T: Share>(join: &impl Join, tensors: &mut [T], work: impl Fn(Part<'_, T>) + Sync) {
+pub(crate) fn share(join: &dyn Join, tensors: &mut [Tensor<'_>], work: &(dyn Fn(Job<'_, '_>) + Sync)) {
     let queue = Mutex::new(Queue::new(tensors, join.threads()));
     let unfinished = AtomicUsize::new(0);
     let take_parts = || {
@@ -65,59 +40,59 @@ pub(crate) fn share<T: Share>(join: &impl Join, tensors: &mut [T], work: impl Fn
 }
 
 /// The lock is held for a few instructions that can't panic; a rule's panic happens outside it.
-fn next<'a, T: Share>(queue: &Mutex<Queue<'a, T>>) -> Option<Part<'a, T>> {
+fn next<'q, 't>(queue: &Mutex<Queue<'q, 't>>) -> Option<Job<'q, 't>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
 /// What one thread works on next.
-pub(crate) enum Part<'a, T: Share + 'a> {
+pub(crate) enum Job<'q, 't> {
     /// Several tensors, packed together.
-    Whole(&'a mut [T]),
+    Tensors(&'q mut [Tensor<'t>]),
     /// A range of a large one.
-    Range(T::Range<'a>),
+    Range(View<'q>),
 }
 
-struct Queue<'a, T: Share + 'a> {
+struct Queue<'q, 't> {
     /// What is left of a large tensor.
-    started: Option<T::Range<'a>>,
-    tensors: &'a mut [T],
+    started: Option<View<'q>>,
+    tensors: &'q mut [Tensor<'t>],
     /// The bytes of both.
     bytes: usize,
     threads: usize,
 }
 
-impl<'a, T: Share> Queue<'a, T> {
-    fn new(tensors: &'a mut [T], threads: usize) -> Self {
+impl<'q, 't> Queue<'q, 't> {
+    fn new(tensors: &'q mut [Tensor<'t>], threads: usize) -> Self {
         let bytes = total_bytes(tensors);
         Self { started: None, tensors, bytes, threads }
     }
 
-    fn next(&mut self) -> Option<Part<'a, T>> {
-        let size = part_size(self.bytes, self.threads);
-        let part = match self.started.take() {
-            Some(range) => Part::Range(self.cut(range, size)),
+    fn next(&mut self) -> Option<Job<'q, 't>> {
+        let size = job_size(self.bytes, self.threads);
+        let job = match self.started.take() {
+            Some(range) => Job::Range(self.cut(range, size)),
             None => self.packed(size)?,
         };
-        self.bytes = self.bytes.saturating_sub(part.bytes());
-        Some(part)
+        self.bytes = self.bytes.saturating_sub(job.bytes());
+        Some(job)
     }
 
     /// As many tensors as fit; of one that is too large alone, its first range.
-    fn packed(&mut self, size: usize) -> Option<Part<'a, T>> {
+    fn packed(&mut self, size: usize) -> Option<Job<'q, 't>> {
         let tensors = core::mem::take(&mut self.tensors);
         let fitting = count_fitting(tensors, size);
         if fitting > 0 {
             let (now, later) = tensors.split_at_mut(fitting);
             self.tensors = later;
-            return Some(Part::Whole(now));
+            return Some(Job::Tensors(now));
         }
         let (large, later) = tensors.split_first_mut()?;
         self.tensors = later;
-        Some(Part::Range(self.cut(large.range(), size)))
+        Some(Job::Range(self.cut(large.view(), size)))
     }
 
-    /// The first `size` bytes of `range`; the rest is kept for the next part.
-    fn cut(&mut self, range: T::Range<'a>, size: usize) -> T::Range<'a> {
+    /// The first `size` bytes of `range`; the rest is kept for the next job.
+    fn cut(&mut self, range: View<'q>, size: usize) -> View<'q> {
         let len = range_len(range.len(), range.bytes_per_element(), range.granule(), size);
         if len == range.len() {
             return range;
@@ -128,18 +103,18 @@ impl<'a, T: Share> Queue<'a, T> {
     }
 }
 
-impl<T: Share> Part<'_, T> {
+impl Job<'_, '_> {
     fn bytes(&self) -> usize {
         match self {
-            Self::Whole(tensors) => total_bytes(tensors),
+            Self::Tensors(tensors) => total_bytes(tensors),
             Self::Range(range) => range.len().saturating_mul(range.bytes_per_element()),
         }
     }
 }
 
-/// How many bytes the next part has. Parts become smaller towards the end, so that all threads end together: each is
+/// How many bytes the next job has. Jobs become smaller towards the end, so that all threads end together: each is
 /// half of what a thread would have to do if the rest were shared out evenly.
-fn part_size(bytes_left: usize, threads: usize) -> usize {
+fn job_size(bytes_left: usize, threads: usize) -> usize {
     (bytes_left / threads.saturating_mul(2).max(1)).max(SMALLEST)
 }
 
@@ -150,9 +125,9 @@ fn range_len(len: usize, bytes_per_element: usize, granule: usize, size: usize) 
 }
 
 /// How many tensors from the first on have at most `size` bytes together.
-fn count_fitting<T: Share>(tensors: &[T], size: usize) -> usize {
+fn count_fitting(tensors: &[Tensor<'_>], size: usize) -> usize {
     let mut room = size;
-    let fits = |tensor: &&T| match room.checked_sub(tensor.bytes()) {
+    let fits = |tensor: &&Tensor<'_>| match room.checked_sub(tensor.bytes()) {
         Some(rest) => {
             room = rest;
             true
@@ -162,7 +137,7 @@ fn count_fitting<T: Share>(tensors: &[T], size: usize) -> usize {
     tensors.iter().take_while(fits).count()
 }
 
-pub(crate) fn total_bytes<T: Share>(tensors: &[T]) -> usize {
+pub(crate) fn total_bytes(tensors: &[Tensor<'_>]) -> usize {
     tensors.iter().fold(0, |sum, tensor| sum.saturating_add(tensor.bytes()))
 }
 
@@ -175,7 +150,7 @@ mod tests {
     fn cut(mut len: usize, bytes_per_element: usize, threads: usize) -> std::vec::Vec<usize> {
         let mut ranges = std::vec::Vec::new();
         while len > 0 {
-            let size = part_size(len.saturating_mul(bytes_per_element), threads);
+            let size = job_size(len.saturating_mul(bytes_per_element), threads);
             let range = range_len(len, bytes_per_element, BLOCK, size);
             ranges.push(range);
             len -= range;
@@ -203,7 +178,7 @@ mod tests {
         let ranges = cut(1 << 24, 28, 2);
         assert!(ranges.is_sorted_by(|a, b| a >= b));
         assert!(ranges.iter().all(|range| range * 28 >= SMALLEST / 2));
-        assert_eq!(part_size(usize::MAX, usize::MAX), SMALLEST);
-        assert_eq!(part_size(0, 0), SMALLEST);
+        assert_eq!(job_size(usize::MAX, usize::MAX), SMALLEST);
+        assert_eq!(job_size(0, 0), SMALLEST);
     }
 }

@@ -2,18 +2,26 @@
 
 use crate::{
     error::Error,
-    rule::rule::Rule,
+    rule::{check::check_rule, rule::Rule},
     simd::backend::Backend,
     sweep::{
-        kernels::{OneRule, Program, check_rule, run},
-        measure::measure,
+        erased::ErasedRule,
+        groups::{OneRule, Program, step_tensors},
+        measure::{feed_plain, measure},
     },
-    tensor::tensor::{Layout, Tensor, check_each},
+    tensor::{
+        report::Report,
+        state::Layout,
+        tensor::{Tensor, check_each},
+        view::View,
+    },
     threads::join::{Join, Serial},
 };
-
 #[cfg(feature = "std")]
-use crate::threads::queue::{Part, Share, share, total_bytes};
+use crate::{
+    sweep::groups::step_view,
+    threads::queue::{Job, share, total_bytes},
+};
 
 /// Below this many bytes of traffic a step is not shared. Measured with `cargo bench --bench ratios`, see
 /// README: the fork and the wake-up of a second thread cost some 10 us from outside rayon's pool.
@@ -127,13 +135,8 @@ impl<J: Join> Workers<J> {
         state: &mut [&mut [f32]],
     ) -> Result<(), Error> {
         self.check_host()?;
-        check_rule(rule, step)?;
         let mut tensor = Tensor::borrow(params, grads, state)?;
-        tensor.begin(step);
-        tensor.check(&Layout::of(rule))?;
-        tensor.check_start(rule)?;
-        self.run(&OneRule(rule), core::slice::from_mut(&mut tensor));
-        Ok(())
+        self.team().step_one(rule.erased(), step, &mut tensor)
     }
 
     /// One step of `rule` for all `tensors`, in one fork and join: large ones are cut into ranges, small ones packed
@@ -144,43 +147,118 @@ impl<J: Join> Workers<J> {
     /// its place in the list; nothing has changed then.
     pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.check_host()?;
+        self.team().step_list(rule.erased(), step, tensors)
+    }
+
+    /// The same with the type of the threads forgotten.
+    pub(crate) fn team(&self) -> Team<'_> {
+        Team {
+            #[cfg(feature = "std")]
+            join: &self.join,
+            backend: self.backend,
+            #[cfg(feature = "std")]
+            serial_below: self.serial_below,
+            #[cfg(not(feature = "std"))]
+            alone: core::marker::PhantomData,
+        }
+    }
+}
+
+/// [`Workers`] without the type of the threads, so that the driver is compiled once, with the crate.
+#[derive(Clone, Copy)]
+pub(crate) struct Team<'w> {
+    #[cfg(feature = "std")]
+    join: &'w dyn Join,
+    pub(crate) backend: Backend,
+    #[cfg(feature = "std")]
+    serial_below: usize,
+    #[cfg(not(feature = "std"))]
+    alone: core::marker::PhantomData<&'w ()>,
+}
+
+impl Team<'_> {
+    /// Checks and steps a tensor; what is refused does not name it.
+    fn step_one(&self, rule: &dyn ErasedRule, step: u64, tensor: &mut Tensor<'_>) -> Result<(), Error> {
+        check_rule(rule, step)?;
+        tensor.begin(step);
+        tensor.check(&Layout::of(rule))?;
+        tensor.check_first_state(rule)?;
+        self.step(&OneRule(rule), core::slice::from_mut(tensor));
+        Ok(())
+    }
+
+    /// Checks, steps and counts the tensors of a list.
+    fn step_list(&self, rule: &dyn ErasedRule, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         check_rule(rule, step)?;
         let layout = Layout::of(rule);
         tensors.iter_mut().for_each(|tensor| tensor.begin(step));
-        check_each(tensors, |tensor| tensor.check(&layout).and_then(|()| tensor.check_start(rule)))?;
-        self.run(&OneRule(rule), tensors);
+        check_each(tensors, |tensor| tensor.check(&layout).and_then(|()| tensor.check_first_state(rule)))?;
+        self.step(&OneRule(rule), tensors);
         tensors.iter_mut().for_each(Tensor::count);
         Ok(())
     }
 
-    /// Whether a step of these tensors is worth a fork.
-    #[cfg(feature = "std")]
-    pub(crate) fn shares<T: Share>(&self, tensors: &[T]) -> bool {
-        self.join.threads() > 1 && total_bytes(tensors) >= self.serial_below
-    }
-
-    /// Steps tensors that have been checked.
-    pub(crate) fn run(&self, program: &impl Program, tensors: &mut [Tensor<'_>]) {
+    /// Steps tensors that have been checked, and that ask for nothing beside the rule.
+    pub(crate) fn step(&self, program: &dyn Program, tensors: &mut [Tensor<'_>]) {
         if program.measures() {
-            measure(self.backend, program, tensors, Tensor::feed);
+            measure(self.backend, program, tensors, &feed_plain);
         }
-        self.spread(tensors, |backend, tensors| run(backend, program, tensors));
-    }
-
-    /// Has all tensors worked on, by several threads where that is worth it.
-    pub(crate) fn spread(
-        &self,
-        tensors: &mut [Tensor<'_>],
-        work: impl Fn(Backend, &mut [Tensor<'_>]) + Sync,
-    ) {
         #[cfg(feature = "std")]
         if self.shares(tensors) {
-            return share(&self.join, tensors, |part| match part {
-                Part::Whole(tensors) => work(self.backend, tensors),
-                Part::Range(mut range) => work(self.backend, core::slice::from_mut(&mut range)),
+            return share(self.join, tensors, &|job| match job {
+                Job::Tensors(tensors) => step_tensors(self.backend, program, tensors),
+                Job::Range(mut view) => step_view(self.backend, program, &mut view),
             });
         }
-        work(self.backend, tensors);
+        step_tensors(self.backend, program, tensors);
+    }
+
+    /// Steps and counts tensors that ask for nothing beside the rule, and makes their state before their first step where that is
+    /// left to the optimizer.
+    pub(crate) fn step_plain(&self, program: &dyn Program, tensors: &mut [Tensor<'_>]) -> Report {
+        for tensor in tensors.iter_mut() {
+            tensor.forget_sums();
+            if tensor.plan.tag.fresh {
+                tensor.write_first_state(program.rule(tensor.plan.tag));
+            }
+        }
+        self.step(program, tensors);
+        tensors.iter_mut().for_each(Tensor::count);
+        Report {
+            refused: false,
+            stepped: tensors.len(),
+            skipped: 0,
+            elements: tensors.iter().map(Tensor::len).sum(),
+            non_finite: 0,
+            grad_norm: None,
+        }
+    }
+
+    /// Has all tensors worked on range by range, by several threads where that is worth it. Each thread has something of its
+    /// own, which it keeps from one tensor to the next.
+    pub(crate) fn over_views<T: Default>(
+        &self,
+        tensors: &mut [Tensor<'_>],
+        work: &(dyn Fn(View<'_>, &mut T) + Sync),
+    ) {
+        let all_of = |tensors: &mut [Tensor<'_>]| {
+            let mut own = T::default();
+            tensors.iter_mut().for_each(|tensor| work(tensor.view(), &mut own));
+        };
+        #[cfg(feature = "std")]
+        if self.shares(tensors) {
+            return share(self.join, tensors, &|job| match job {
+                Job::Tensors(tensors) => all_of(tensors),
+                Job::Range(view) => work(view, &mut T::default()),
+            });
+        }
+        all_of(tensors);
+    }
+
+    /// Whether a step of these tensors is worth a fork.
+    #[cfg(feature = "std")]
+    fn shares(&self, tensors: &[Tensor<'_>]) -> bool {
+        self.join.threads() > 1 && total_bytes(tensors) >= self.serial_below
     }
 }
 

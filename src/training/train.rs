@@ -21,18 +21,20 @@
 #[cfg(feature = "std")]
 use std::{vec, vec::Vec};
 
-#[cfg(feature = "std")]
 use crate::{
     error::Error,
     numbers::{math::sqrt, random::splitmix64},
     rule::{
+        check::check_rule,
         options::{Domain, check_number},
         rule::Rule,
     },
-    step::{init_state, new_state, step},
-    sweep::kernels::check_rule,
-    tensor::tensor::{Layout, Tensor},
+    step::{init_state, step},
+    tensor::{state::Layout, tensor::Tensor},
 };
+
+#[cfg(feature = "std")]
+use crate::step::new_state;
 
 /// How many samples a gradient is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,8 +193,8 @@ pub fn minimize_in<R: Rule>(
     observe: impl FnMut(Epoch),
 ) -> Result<End, Error> {
     plan.check()?;
-    check_rule(rule, 1)?;
-    Tensor::borrow(params, workspace.grads, workspace.state)?.check(&Layout::of(rule))?;
+    check_rule(rule.erased(), 1)?;
+    Tensor::borrow(params, workspace.grads, workspace.state)?.check(&Layout::of(rule.erased()))?;
     init_state(rule, params, workspace.state)?;
     let Workspace { grads, state, order } = workspace;
     let take_step = |number, params: &mut [f32], grads: &[f32]| step(rule, number, params, grads, state);
@@ -203,7 +205,7 @@ pub fn minimize_in<R: Rule>(
 /// `take_step` is given the number of the step, from 1 on, the parameters and their gradient.
 ///
 /// ```
-/// use gradstep::{Pass, PassTensor, Sgd, Workers, train::{Plan, minimize_with}};
+/// use gradstep::{Pass, Tensor, Sgd, Workers, train::{Plan, minimize_with}};
 ///
 /// // The slope of p^4 is steep at 10: without clipping, this learning rate would lead away.
 /// let (rule, pass) = (Sgd::torch().lr(0.1)?, Pass::new().clip_global_norm(1.0)?);
@@ -218,7 +220,7 @@ pub fn minimize_in<R: Rule>(
 ///         f64::from(p[0].powi(4))
 ///     },
 ///     |step, params, grads| {
-///         let tensor = PassTensor::new(params, grads, [])?;
+///         let tensor = Tensor::new(params, grads, [])?;
 ///         Workers::serial().step_pass(&pass, &rule, step, &mut [tensor])?;
 ///         Ok(())
 ///     },

@@ -2,4 +2,5 @@
 
 pub(crate) mod moments;
 pub(crate) mod schedule_free;
+pub(crate) mod trust_ratio;
 pub(crate) mod velocity;

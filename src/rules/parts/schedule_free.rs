@@ -1,6 +1,6 @@
 //! What the schedule-free rules share: the weights of the average, the path of the parameters, and the views of them.
 
-use crate::{error::Error, numbers::math::powf, simd::lane::Lane, sweep::measure::scalar};
+use crate::{error::Error, numbers::math::powf, rule::sums::scalar, simd::lane::Lane};
 
 /// What the weights of the average follow from.
 pub(crate) struct Weights {
