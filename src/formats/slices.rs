@@ -43,24 +43,24 @@ impl<'a, const N: usize> Slices<'a, N> {
 }
 
 impl<'a> Slices<'a, MAX_STATE> {
-    /// The same with the number of state slices known at compile time; `None` where there are fewer.
-    #[inline(always)]
-    pub(crate) fn narrowed<const N: usize>(self) -> Option<Slices<'a, N>> {
-        let Slices { params, grads, state, changes } = self;
-        let mut narrowed: [&mut [f32]; N] = no_slices();
-        let mut slices = state.into_iter();
-        for slice in &mut narrowed {
-            *slice = slices.next()?;
-        }
-        Some(Slices { params, grads, state: narrowed, changes })
-    }
-
     /// The number of parameters.
     pub(crate) fn len(&self) -> usize {
         self.params.len()
     }
 
+    /// The first `N` state slices alone; `None` where there are fewer.
+    #[inline(always)]
+    pub(crate) fn first<const N: usize>(&mut self) -> Option<Slices<'_, N>> {
+        let Slices { params, grads, state, changes } = self;
+        let mut first: [&mut [f32]; N] = no_slices();
+        for (first, slice) in first.iter_mut().zip(state.first_chunk_mut::<N>()?) {
+            *first = slice;
+        }
+        Some(Slices { params, grads, state: first, changes })
+    }
+
     /// The same for a shorter time.
+    #[cfg(feature = "std")]
     pub(crate) fn reborrow(&mut self) -> Slices<'_, MAX_STATE> {
         let Slices { params, grads, state, changes } = self;
         Slices { params, grads, state: state.each_mut().map(|slice| &mut **slice), changes }

@@ -181,7 +181,7 @@ impl Vectorized for Sync<'_> {
     /// Tile by tile, so that the fast weights are still in the cache when they are set back.
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let Some(Slices { params: fast, state: [slow], .. }) = self.slices.narrowed() else { return };
+        let Slices { params: fast, state: [slow, ..], .. } = self.slices;
         for (fast, slow) in fast.chunks_mut(TILE).zip(slow.chunks_mut(TILE)) {
             sweep(isa, self.kernel, Slices { params: slow, grads: fast, state: [], changes: &mut [] });
             fast.copy_from_slice(slow);

@@ -220,7 +220,8 @@ fn step(
         }
         return;
     }
-    let Plan { tag, settled, average, .. } = view.plan;
+    let settled = view.settled;
+    let Plan { tag, average, .. } = view.plan;
     let rule = program.rule(tag);
     let Prepare { scale, shrink } = rule.prepare();
     let scale = scale * view.plan.factor;

@@ -53,6 +53,18 @@ pub(crate) enum Batch<'b, 't> {
     Tile(Slices<'b, MAX_STATE>),
 }
 
+impl Batch<'_, '_> {
+    /// The slices at this place, as a kernel with `N` slots takes them.
+    #[inline(always)]
+    pub(crate) fn slices<const N: usize>(&mut self, place: usize) -> Option<Slices<'_, N>> {
+        match self {
+            Self::Tensors(tensors) => tensors.get_mut(place)?.slices(),
+            Self::Tile(tile) if place == 0 => tile.first(),
+            Self::Tile(_) => None,
+        }
+    }
+}
+
 /// Has a kernel go over a batch.
 pub(crate) type Sweep<'s> = &'s mut dyn FnMut(Batch<'_, '_>);
 

@@ -3,12 +3,11 @@
 use core::cmp::Ordering;
 
 #[cfg(feature = "std")]
-use crate::tensor::view::View;
 use crate::{
     rule::{limits::MAX_SCALARS, slots::has_only_full},
     simd::backend::Backend,
     sweep::erased::{Batch, ErasedRule, Sweep, SweepWith},
-    tensor::{tag::Tag, tensor::Tensor},
+    tensor::{tag::Tag, tensor::Tensor, view::View},
 };
 
 /// Which rule steps the tensors with a tag.
@@ -82,7 +81,7 @@ pub(crate) fn step_tensors(backend: Backend, program: &dyn Program, tensors: &mu
             rule.sweep(tag.step, &[], SweepWith { backend, prepare, feed });
         } else {
             for tensor in group {
-                let settled = tensor.plan.settled;
+                let settled = tensor.settled;
                 let tensors = core::slice::from_mut(tensor);
                 let feed = &mut |sweep: Sweep<'_>| sweep(Batch::Tensors(tensors));
                 rule.sweep(tag.step, &settled, SweepWith { backend, prepare, feed });
@@ -94,7 +93,7 @@ pub(crate) fn step_tensors(backend: Backend, program: &dyn Program, tensors: &mu
 /// The same for a part of a tensor.
 #[cfg(feature = "std")]
 pub(crate) fn step_view(backend: Backend, program: &dyn Program, view: &mut View<'_>) {
-    let (tag, settled) = (view.plan.tag, view.plan.settled);
+    let (tag, settled) = (view.plan.tag, view.settled);
     let rule = program.rule(tag);
     if let Some(mut slices) = view.slices() {
         let feed = &mut |sweep: Sweep<'_>| sweep(Batch::Tile(slices.reborrow()));

@@ -61,14 +61,12 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let (tensors, mut tile) = match self.batch {
-            Batch::Tensors(tensors) => (tensors, None),
-            Batch::Tile(tile) => (&mut [][..], tile.narrowed()),
-        };
-        let mut tensors = tensors.iter_mut();
-        // One call for both, so that the loop is compiled once.
-        while let Some(slices) = tile.take().or_else(|| tensors.next()?.slices()) {
-            sweep(isa, self.kernel, slices);
+        let Self { kernel, mut batch } = self;
+        // One call of `sweep` for both kinds of batches, so that the loop is compiled once.
+        let mut place = 0;
+        while let Some(slices) = batch.slices(place) {
+            sweep(isa, kernel, slices);
+            place += 1;
         }
     }
 }

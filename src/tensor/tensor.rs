@@ -27,20 +27,26 @@ use crate::{
 /// [`Workers::step_model`](crate::Workers::step_model) steps a list of them in one call. What else a training step may do to a
 /// parameter is in two places: the [`Pass`](crate::Pass) has what holds for all tensors, and the methods here take the slices for
 /// it. [`Workers::step_pass`](crate::Workers::step_pass) does it.
+// In this order in memory: what a step without a pass looks at comes first, in a few cache lines.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Tensor<'a> {
+    pub(crate) plan: Plan,
+    /// How many steps it has taken, where the caller counts them for this tensor alone.
+    counter: Option<&'a mut u64>,
+    pub(crate) slots: usize,
+    /// Whether it has something that only a pass looks at.
+    needs_pass: bool,
     pub(crate) params: FloatsMut<'a>,
     pub(crate) grads: Grads<'a>,
     /// The state slices beyond `slots` are empty.
     pub(crate) state: [&'a mut [f32]; MAX_STATE],
-    pub(crate) slots: usize,
-    /// How many steps it has taken, where the caller counts them for this tensor alone.
-    counter: Option<&'a mut u64>,
+    /// The scalars as they were settled, before they were rounded for the state.
+    pub(crate) settled: [f64; MAX_SCALARS],
     pub(crate) extras: Extras<'a>,
     pub(crate) sums: Shared<GradSums>,
     /// Those of all shards of a tensor, where this is one of them.
     of_shards: Option<GradSums>,
-    pub(crate) plan: Plan,
 }
 
 /// What only a pass looks at.
@@ -58,10 +64,9 @@ pub(crate) struct Extras<'a> {
 
 /// What has been decided for a tensor before its step.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Plan {
     pub(crate) tag: Tag,
-    /// The scalars as they were settled, before they were rounded for the state.
-    pub(crate) settled: [f64; MAX_SCALARS],
     pub(crate) skip: bool,
     /// How many elements a row has; 0 where nothing goes by rows.
     pub(crate) row_len: usize,
@@ -79,16 +84,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// The plan of a step without a pass.
     pub(crate) fn plain(tag: Tag) -> Self {
-        Self {
-            tag,
-            settled: [0.0; MAX_SCALARS],
-            skip: false,
-            row_len: 0,
-            in_one: false,
-            factor: 1.0,
-            shift: None,
-            average: None,
-        }
+        Self { tag, skip: false, row_len: 0, in_one: false, factor: 1.0, shift: None, average: None }
     }
 }
 
@@ -118,16 +114,19 @@ impl<'a> Tensor<'a> {
 
     /// A tensor of a rule that keeps no state, or whose state an [`Optimizer`](crate::Optimizer) keeps.
     pub fn without_state(params: impl Into<FloatsMut<'a>>, grads: impl Into<Grads<'a>>) -> Self {
+        let (params, grads) = (params.into(), grads.into());
         Self {
-            params: params.into(),
-            grads: grads.into(),
-            state: no_slices(),
-            slots: 0,
+            plan: Plan::plain(Tag::default()),
             counter: None,
+            slots: 0,
+            needs_pass: !(matches!(params, FloatsMut::F32(_)) && grads.is_single()),
+            params,
+            grads,
+            state: no_slices(),
+            settled: [0.0; MAX_SCALARS],
             extras: Extras::default(),
             sums: Shared::default(),
             of_shards: None,
-            plan: Plan::plain(Tag::default()),
         }
     }
 
@@ -150,6 +149,7 @@ impl<'a> Tensor<'a> {
     /// The gradients of further micro-batches, which are added to the first one's, in this order. For a pass.
     #[must_use]
     pub fn more_grads(mut self, more_grads: &'a [Floats<'a>]) -> Self {
+        self.needs_pass = true;
         self.extras.more_grads = more_grads;
         self
     }
@@ -160,6 +160,7 @@ impl<'a> Tensor<'a> {
     /// goes into the average adds 1; one that is refused or skipped does not. A checkpoint has both.
     #[must_use]
     pub fn average(mut self, average: &'a mut [f32], averaged: &'a mut u64) -> Self {
+        self.needs_pass = true;
         (self.extras.average, self.extras.averaged) = (Some(average), Some(averaged));
         self
     }
@@ -169,6 +170,7 @@ impl<'a> Tensor<'a> {
     /// whose copies might be above it, are rounded towards zero instead.
     #[must_use]
     pub fn copy_out(mut self, copy: impl Into<FloatsMut<'a>>) -> Self {
+        self.needs_pass = true;
         self.extras.copy = Some(copy.into());
         self
     }
@@ -176,6 +178,7 @@ impl<'a> Tensor<'a> {
     /// Where a pass is to put telemetry of this tensor's step.
     #[must_use]
     pub fn telemetry(mut self, slot: &'a TelemetrySlot) -> Self {
+        self.needs_pass = true;
         self.extras.telemetry = Some(slot);
         self
     }
@@ -187,6 +190,7 @@ impl<'a> Tensor<'a> {
     /// elements.
     #[must_use]
     pub fn rows(mut self, rows: usize) -> Self {
+        self.needs_pass = true;
         self.extras.rows = Some(rows);
         self
     }
@@ -195,6 +199,7 @@ impl<'a> Tensor<'a> {
     /// length of a row where there are [rows](Self::rows), which are those of the shard. For a pass.
     #[must_use]
     pub fn shard_at(mut self, offset: usize) -> Self {
+        self.needs_pass = true;
         self.extras.offset = offset;
         self
     }
@@ -251,10 +256,7 @@ impl<'a> Tensor<'a> {
 
     /// Whether it has nothing that only a pass looks at.
     pub(crate) fn is_plain(&self) -> bool {
-        let Extras { more_grads, average, averaged: _, copy, telemetry, rows, offset } = &self.extras;
-        let single = matches!(self.params, FloatsMut::F32(_)) && self.grads.is_single();
-        let extra = average.is_some() || copy.is_some() || telemetry.is_some() || rows.is_some();
-        single && !extra && more_grads.is_empty() && *offset == 0
+        !self.needs_pass
     }
 
     /// The slices as a kernel takes them, if there is nothing to be converted.
@@ -276,7 +278,8 @@ impl<'a> Tensor<'a> {
     /// The step that comes next has this number, unless the tensor counts its own.
     pub(crate) fn begin(&mut self, step: u64) {
         let step = self.counter.as_deref().map_or(step, |steps| steps.saturating_add(1));
-        self.plan = Plan::plain(Tag { step, ..Tag::default() });
+        self.plan.tag.step = step;
+        (self.plan.skip, self.plan.factor) = (false, 1.0);
     }
 
     /// The step has been taken.
@@ -294,7 +297,7 @@ impl<'a> Tensor<'a> {
     /// Puts that back, and keeps it for the step as it is before it is rounded.
     pub(crate) fn settle(&mut self, slots: &[Slot], scalars: [f64; MAX_SCALARS]) {
         write_scalars(slots, &mut self.state, scalars);
-        self.plan.settled = scalars;
+        self.settled = scalars;
     }
 
     /// How many elements of the gradient the last pass found to be NaN or infinite; 0 unless it looked.
@@ -352,6 +355,7 @@ impl<'a> Tensor<'a> {
         tag: Tag,
     ) -> Result<Tensor<'b>, Error> {
         let mut tensor = Tensor::new(self.params.reborrow(), self.grads.reborrow(), state)?;
+        tensor.needs_pass = self.needs_pass;
         let Extras { more_grads, average, averaged, copy, telemetry, rows, offset } = &mut self.extras;
         tensor.extras = Extras {
             more_grads,

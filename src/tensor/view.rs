@@ -3,12 +3,13 @@
 use core::ops::Range;
 
 #[cfg(feature = "std")]
-use crate::numbers::blocks::BLOCK;
 use crate::{
     formats::{
         floats::{Floats, FloatsMut, Grads},
         slices::{MAX_STATE, Slices},
     },
+    numbers::blocks::BLOCK,
+    rule::limits::MAX_SCALARS,
     tensor::{
         grad_sums::GradSums,
         shared::Shared,
@@ -39,6 +40,7 @@ pub(crate) struct View<'a> {
     pub(crate) telemetry: Option<&'a TelemetrySlot>,
     pub(crate) sums: &'a Shared<GradSums>,
     pub(crate) plan: Plan,
+    pub(crate) settled: [f64; MAX_SCALARS],
 }
 
 impl<'a> Tensor<'a> {
@@ -57,11 +59,13 @@ impl<'a> Tensor<'a> {
             telemetry: *telemetry,
             sums: &self.sums,
             plan: self.plan,
+            settled: self.settled,
         }
     }
 }
 
 impl View<'_> {
+    #[cfg(feature = "std")]
     pub(crate) fn len(&self) -> usize {
         self.params.len()
     }
@@ -137,7 +141,7 @@ impl View<'_> {
 
     /// The first `mid` elements, and the others.
     pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
-        let Self { slots, start, more_grads, telemetry, sums, plan, .. } = self;
+        let Self { slots, start, more_grads, telemetry, sums, plan, settled, .. } = self;
         let (params, later_params) = self.params.split_at(mid);
         let (grads, later_grads) = self.grads.split_at(mid);
         let mut halves = self.state.map(|slice| slice.split_at_mut(mid.min(slice.len())));
@@ -145,8 +149,20 @@ impl View<'_> {
         let later_state = halves.map(|(_, rest)| rest);
         let (average, later_average) = self.average.map(|average| average.split_at_mut(mid)).unzip();
         let (copy, later_copy) = self.copy.map(|copy| copy.split_at(mid)).unzip();
-        let first =
-            View { params, grads, more_grads, state, average, copy, start, slots, telemetry, sums, plan };
+        let first = View {
+            params,
+            grads,
+            more_grads,
+            state,
+            average,
+            copy,
+            start,
+            slots,
+            telemetry,
+            sums,
+            plan,
+            settled,
+        };
         let later = View {
             params: later_params,
             grads: later_grads,
@@ -159,6 +175,7 @@ impl View<'_> {
             telemetry,
             sums,
             plan,
+            settled,
         };
         (first, later)
     }
