@@ -5,10 +5,7 @@ use gradstep::{
     AnyRule, NonFinite, Optimizer, Param, Pass, PassTensor, Rule, Saved, Scope, StateKind, Tensor, Workers,
     full_slots, new_state,
 };
-
-fn slices(state: &mut [Vec<f32>]) -> impl Iterator<Item = &mut [f32]> {
-    state.iter_mut().map(Vec::as_mut_slice)
-}
+use testkit::buffers::slices;
 
 /// The rules that share numbers.
 fn sharing() -> impl Iterator<Item = AnyRule> {

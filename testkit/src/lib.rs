@@ -1,0 +1,27 @@
+//! What the tests, the benchmarks, the fuzz targets, the hashes and the examples share.
+//!
+//! - [`random`] draws the same numbers on every machine.
+//! - [`values`] has numbers that trip arithmetic, and compares bits.
+//! - [`configurations`] lists every rule with every combination of its options.
+//! - [`buffers`] owns the slices of a tensor, and steps them.
+//! - [`twin`] says what a step means, one element at a time.
+//! - [`models`] has the shapes of well-known models.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(feature = "std")]
+pub mod buffers;
+#[cfg(feature = "std")]
+pub mod configurations;
+#[cfg(feature = "std")]
+pub mod models;
+pub mod random;
+#[cfg(feature = "std")]
+pub mod twin;
+pub mod values;
+
+pub use random::Random;
