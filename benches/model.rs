@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gradstep::{AnyRule, Rule as _, Workers};
-use testkit::{buffers::tensors, models};
+use testkit::{models, tensors};
 
 fn bench(criterion: &mut Criterion, group: &str, rule: &AnyRule, shapes: &[usize]) {
     let mut group = criterion.benchmark_group(group);

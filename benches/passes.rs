@@ -11,7 +11,7 @@ use gradstep::{
 };
 use pairs::{pair, report};
 use rayon::prelude::*;
-use testkit::values::wave;
+use testkit::wave;
 
 /// Out of all caches.
 const LARGE: usize = 1 << 24;

@@ -7,10 +7,7 @@ use std::cell::RefCell;
 
 use gradstep::{AdamW, AnyRule, Join, Tensor, Workers};
 use pairs::{pair, report};
-use testkit::{
-    buffers::{Buffers, tensors},
-    models,
-};
+use testkit::{Buffers, models, tensors};
 
 fn main() {
     pairs::header("AdamW; time of the first over the second");

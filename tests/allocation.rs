@@ -9,10 +9,7 @@ use gradstep::{
     PassTensor, Rayon, Rule, Serial, TelemetrySlot, Workers,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use testkit::{
-    Random,
-    buffers::{Buffers, slices, tensors},
-};
+use testkit::{Buffers, Random, slices, tensors};
 
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -4,13 +4,7 @@
 use std::{io::Write as _, ops::RangeInclusive};
 
 use gradstep::{Backend, Rule};
-use testkit::{
-    Random,
-    buffers::Buffers,
-    configurations::{Configuration, configurations},
-    twin,
-    values::awkward,
-};
+use testkit::{Buffers, Configuration, Random, awkward, configurations, twin};
 
 /// Stands before and after every slice; a pattern that no rule computes.
 const SENTINEL: f32 = f32::from_bits(0x7fc5_1234);

@@ -7,13 +7,7 @@ use gradstep::{
     AdaGrad, Adam, AdamEps, AdamW, AmsGrad, AnyRule, Decay, Error, Kind, L1, Lamb, Momentum, Options,
     RmsProp, Rule, Sgd, Value, Velocity, convert,
 };
-use testkit::{
-    Random,
-    buffers::{Buffers, slices},
-    configurations::configurations_of,
-    twin,
-    values::{bits_of, signed},
-};
+use testkit::{Buffers, Random, bits_of, configurations_of, signed, slices, twin};
 
 const LEN: usize = 19;
 const BEFORE: u64 = 7;

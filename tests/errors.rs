@@ -5,7 +5,7 @@ use gradstep::{
     Options, Param, Pass, PassTensor, Rayon, Rule, Sgd, Slot, Tensor, Value, Workers, init_state, par_step,
     step, train,
 };
-use testkit::{Random, buffers::Buffers, configurations::configurations};
+use testkit::{Buffers, Random, configurations};
 
 /// All threads, for short slices as well.
 fn workers(backend: Backend) -> Workers<Rayon> {

@@ -4,7 +4,7 @@
 use gradstep::{
     Adam, AnyRule, Backend, FloatsMut, Format, Lars, NonFinite, Pass, PassTensor, Rule, Workers, new_state,
 };
-use testkit::{buffers::slices, configurations::presets};
+use testkit::{presets, slices};
 
 const STEPS: u64 = 50;
 

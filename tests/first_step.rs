@@ -6,11 +6,7 @@ use gradstep::{
     NonFinite, Optimizer, Param, Pass, PassParam, PassReport, PassTensor, Prodigy, Rule, ScheduleFreeSgd,
     Sgd, Tensor, Workers, Yogi, init_state, new_state, step,
 };
-use testkit::{
-    buffers::Buffers,
-    buffers::slices,
-    configurations::{configurations_of, presets},
-};
+use testkit::{Buffers, configurations_of, presets, slices};
 
 /// A tensor of one element with all that belongs to it.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use gradstep::{
     AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, PassParam, PassTensor, Rule, Saved, Scope,
     Tensor, Workers, full_slots, new_state, step,
 };
-use testkit::{buffers::slices, values::bits};
+use testkit::{bits, slices};
 
 type State = Vec<(&'static str, Vec<f32>)>;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use gradstep::{AnyRule, Backend, Rule, Value, new_state};
 use record::{Case, Record, Run};
-use testkit::{buffers::slices, values::ulps};
+use testkit::{slices, ulps};
 
 /// How much farther from the truth than the framework's own `f32` run.
 const FACTOR: f64 = 2.0;

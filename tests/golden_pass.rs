@@ -11,7 +11,7 @@ use gradstep::{
     Average, Error, LossScaler, Momentum, NonFinite, Pass, PassReport, PassTensor, Rule, Sgd, Value, Workers,
 };
 use record::{Case, Record, Run};
-use testkit::values::ulps;
+use testkit::ulps;
 
 /// How much farther from the truth than the framework's own `f32` run.
 const FACTOR: f64 = 2.0;

@@ -1,10 +1,7 @@
 //! What each operation of a lane means, over all pairs of awkward values, on every backend.
 
 use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot};
-use testkit::{
-    buffers::slices,
-    values::{AWKWARD, bits_of},
-};
+use testkit::{AWKWARD, bits_of, slices};
 
 /// A kernel has at most eight state slices, so the operations are shared out over two.
 const OPERATIONS: [&str; 16] = [

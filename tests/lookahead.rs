@@ -7,11 +7,7 @@ mod record;
 use gradstep::{Adam, AnyRule, Backend, Domain, Error, Lookahead, Sgd, Tensor, Value, Workers, step};
 use rayon::ThreadPoolBuilder;
 use record::{Case, Record, Run};
-use testkit::{
-    Random,
-    buffers::Buffers,
-    values::{awkward, bits, signed},
-};
+use testkit::{Buffers, Random, awkward, bits, signed};
 
 #[test]
 fn the_formula_by_hand() -> Result<(), Error> {

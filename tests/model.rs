@@ -11,11 +11,7 @@ use gradstep::{
     Sgd, Slot, Tensor, Workers,
 };
 use proptest::prelude::*;
-use testkit::{
-    Random,
-    buffers::{Buffers, bits_of_model, tensors},
-    configurations::configurations_of,
-};
+use testkit::{Buffers, Random, bits_of_model, configurations_of, tensors};
 
 /// A host's own pool: threads of its own.
 struct Scoped(usize);

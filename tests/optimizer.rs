@@ -5,12 +5,7 @@ use gradstep::{
     PassParam, PassTensor, Report, Rule, Saved, Scope, Sgd, StateKind, Workers, new_state,
 };
 use proptest::prelude::*;
-use testkit::{
-    Random,
-    buffers::Buffers,
-    configurations::configurations_of,
-    values::{bits, signed},
-};
+use testkit::{Buffers, Random, bits, configurations_of, signed};
 
 /// A model's parameters and gradients, with the numbers that an optimizer gave them.
 struct Model {

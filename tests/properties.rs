@@ -2,13 +2,7 @@
 
 use gradstep::{AnyRule, Backend, Rule, Workers};
 use proptest::prelude::*;
-use testkit::{
-    Random,
-    buffers::Buffers,
-    configurations::{configurations_of, elementwise, with_odd_numbers},
-    twin,
-    values::{equal, signed},
-};
+use testkit::{Buffers, Random, configurations_of, elementwise, equal, signed, twin, with_odd_numbers};
 
 fn any_name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(elementwise().collect::<Vec<_>>())

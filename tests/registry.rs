@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use gradstep::{AnyRule, Rule, Value, full_slots};
-use testkit::configurations::{Configuration, configurations_of, presets};
+use testkit::{Configuration, configurations_of, presets};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

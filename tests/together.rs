@@ -5,7 +5,7 @@ use gradstep::{
     AnyRule, NonFinite, Optimizer, Param, Pass, PassTensor, Rule, Saved, Scope, StateKind, Tensor, Workers,
     full_slots, new_state,
 };
-use testkit::buffers::slices;
+use testkit::slices;
 
 /// The rules that share numbers.
 fn sharing() -> impl Iterator<Item = AnyRule> {

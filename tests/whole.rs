@@ -3,12 +3,7 @@
 
 use gradstep::{AnyRule, Backend, DoG, Rule, Scope, Workers, full_slots};
 use rayon::ThreadPoolBuilder;
-use testkit::{
-    Random,
-    buffers::{Buffers, bits_of_model, slices, tensors},
-    configurations::{configurations_of, whole},
-    values::signed,
-};
+use testkit::{Buffers, Random, bits_of_model, configurations_of, signed, slices, tensors, whole};
 
 fn gradients(len: usize, random: &mut Random) -> Vec<f32> {
     (0..len).map(|i| if i % 10 == 3 { 0.0 } else { 10f32.powi(i as i32 % 4 - 2) * random.signed() }).collect()

@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gradstep::{AnyRule, Backend};
-use testkit::{
-    buffers::{Buffers, slices},
-    models,
-};
+use testkit::{Buffers, models, slices};
 
 /// Elements a slice: with Adam's four slices 16 KiB, 512 KiB, 16 MiB and 256 MiB in all.
 const SIZES: [(&str, usize); 4] = [("L1", 1 << 10), ("L2", 1 << 15), ("L3", 1 << 20), ("DRAM", 1 << 24)];

@@ -8,11 +8,7 @@ use arbitrary::{Result, Unstructured};
 use gradstep::{AnyRule, Backend, Error, Rule, Scope, Tensor, Workers, init_state};
 use gradstep_fuzz::{any_rule, any_state, change_state, step, steps_taken, values, with_tail};
 use libfuzzer_sys::fuzz_target;
-use testkit::{
-    buffers::{Buffers, slices},
-    configurations::is_elementwise,
-    values::equal,
-};
+use testkit::{Buffers, equal, is_elementwise, slices};
 
 #[derive(Clone, Debug)]
 struct Case {

@@ -16,7 +16,7 @@ use gradstep_fuzz::{
     any_backend, any_rule, any_state, change_options, count, number, steps_taken, values, with_tail,
 };
 use libfuzzer_sys::fuzz_target;
-use testkit::{buffers::slices, configurations::is_elementwise, values::bits};
+use testkit::{bits, is_elementwise, slices};
 
 const MOST_GROUPS: usize = 4;
 const MOST_PARAMS: usize = 48;

@@ -12,12 +12,7 @@ use gradstep::{
 };
 use gradstep_fuzz::{any_rule, any_state, change_state, count, number, step, steps_taken, values, with_tail};
 use libfuzzer_sys::fuzz_target;
-use testkit::{
-    Random,
-    buffers::slices,
-    configurations::is_elementwise,
-    values::{bits, bits_of, equal},
-};
+use testkit::{Random, bits, bits_of, equal, is_elementwise, slices};
 
 #[derive(Clone, Debug)]
 struct Case {

@@ -14,7 +14,7 @@ use gradstep_fuzz::{
     any_backend, any_rule, any_state, change_options, count, limits, number, plain_values, step, with_tail,
 };
 use libfuzzer_sys::fuzz_target;
-use testkit::{buffers::slices, values::bits};
+use testkit::{bits, slices};
 
 /// A tensor in the midst of its training.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use gradstep::{AnyRule, Backend, Kind, Rule, Scope, Value};
-use testkit::{Random, configurations, values::AWKWARD};
+use testkit::{AWKWARD, Random, whole};
 
 /// The fuzzer's bytes, and behind them up to `most` that follow from them. A short input would else make the first of all
 /// choices from where it ends.
@@ -126,7 +126,7 @@ pub fn change_state(u: &mut Unstructured<'_>, state: &mut [Vec<f32>]) -> Result<
 /// The rules that look at whole tensors, and those of them that look at all tensors together.
 static WHOLE: LazyLock<[Vec<&str>; 2]> = LazyLock::new(|| {
     let together = |name: &&str| AnyRule::named(name).is_ok_and(|rule| rule.scope() == Scope::Together);
-    [configurations::whole().collect(), configurations::whole().filter(together).collect()]
+    [whole().collect(), whole().filter(together).collect()]
 });
 
 /// Any preset of any rule, with some options changed.

@@ -35,7 +35,7 @@ pub use {
 
 use gradstep::{Error, Format, Join, Options, Rule, Workers};
 use model::Model;
-use testkit::{Random, values::bits_of};
+use testkit::{Random, bits_of};
 
 /// How long a training run is.
 const STEPS: u64 = 1000;

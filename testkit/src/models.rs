@@ -6,7 +6,7 @@ use gradstep::{AnyRule, Rule as _, full_slots};
 
 use crate::buffers::Buffers;
 
-/// A model of [waves](crate::values::wave).
+/// A model of [waves](crate::wave).
 pub fn waves(rule: &AnyRule, shapes: &[usize]) -> Vec<Buffers> {
     shapes.iter().map(|&len| Buffers::waves(rule, len)).collect()
 }

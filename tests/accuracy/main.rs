@@ -10,12 +10,7 @@ use gradstep::{AnyRule, Backend, Rule, Slot, Value};
 use rayon::prelude::*;
 use reference::Reference;
 use table::{Errors, Row, STEPS};
-use testkit::{
-    Random,
-    buffers::Buffers,
-    configurations::{Configuration, configurations_of, presets},
-    values::ulps,
-};
+use testkit::{Buffers, Configuration, Random, configurations_of, presets, ulps};
 
 const ELEMENTS: usize = 37;
 

@@ -8,7 +8,7 @@ mod relatives;
 mod whole;
 
 use gradstep::{Rule, new_state, step};
-use testkit::buffers::slices;
+use testkit::slices;
 
 /// The parameter after each step from 1 under these gradients, and the state after the last.
 fn run(rule: impl Rule, grads: &[f32]) -> (Vec<f32>, Vec<f32>) {

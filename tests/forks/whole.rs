@@ -4,7 +4,7 @@ use gradstep::{
     DAdaptAdam, Decay, DoG, DoGInit, DoWG, Error, Lamb, Lars, NovoGrad, Prodigy, Rule, ScheduleFreeAdamW,
     ScheduleFreeSgd, Tensor, Workers, new_state, step,
 };
-use testkit::buffers::slices;
+use testkit::slices;
 
 use crate::{assert_close, assert_fork, run, run_from};
 

@@ -6,7 +6,7 @@ use gradstep::{
     PassTensor, RmsProp, Rprop, Rule, Sgd, Tensor, Value, Velocity, Workers, convert, par_step, step, train,
 };
 use proptest::prelude::*;
-use testkit::buffers::{Buffers, slices};
+use testkit::{Buffers, slices};
 
 /// For each rule two or more options that exclude each other.
 fn contradictory() -> Vec<AnyRule> {

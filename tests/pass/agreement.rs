@@ -2,7 +2,7 @@
 
 use gradstep::{AnyRule, Backend, Join, NonFinite, Pass, PassReport, Tensor, Workers};
 use proptest::prelude::*;
-use testkit::{Random, configurations::configurations_of};
+use testkit::{Random, configurations_of};
 
 use crate::{
     cases::{Case, any_len, shown},

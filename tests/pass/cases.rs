@@ -1,10 +1,7 @@
 //! Random passes over random models.
 
 use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Scope, Workers, full_slots};
-use testkit::{
-    Random,
-    configurations::{configurations_of, elementwise},
-};
+use testkit::{Random, configurations_of, elementwise};
 
 use crate::{
     model::{Owned, Padded, with_tensors},

@@ -4,7 +4,7 @@ use gradstep::{
     AnyRule, Backend, FloatsMut, Format, LossScaler, NonFinite, Pass, PassTensor, Sgd, TelemetrySlot, Workers,
 };
 use proptest::prelude::*;
-use testkit::{Random, configurations::configurations_of, values::signed};
+use testkit::{Random, configurations_of, signed};
 
 use crate::{
     model::{Numbers, Owned, assert_same, with_tensors},

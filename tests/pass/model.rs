@@ -152,7 +152,7 @@ impl Numbers {
 
     /// What is compared; 16 bits are widened exactly.
     pub fn bits(&self) -> Vec<u32> {
-        testkit::values::bits(&self.values())
+        testkit::bits(&self.values())
     }
 
     fn shifted(&self, pad: usize) -> Self {
@@ -272,7 +272,7 @@ impl Owned {
 
     /// The bits of everything that a pass may change.
     pub fn bits(&self) -> Vec<Vec<u32>> {
-        let single = |values: &Padded<f32>| testkit::values::bits(values);
+        let single = |values: &Padded<f32>| testkit::bits(values);
         let halves = [Some(&self.params), Some(&self.grads), self.copy.as_ref()];
         let singles = self.state.iter().chain(&self.average).map(single);
         let averaged = vec![self.averaged as u32];

@@ -3,7 +3,7 @@
 use gradstep::{
     AnyRule, Format, Momentum, NonFinite, Pass, PassTensor, Rule, Sgd, Telemetry, TelemetrySlot, Workers,
 };
-use testkit::{Random, configurations::elementwise, values::signed};
+use testkit::{Random, elementwise, signed};
 
 use crate::{
     cases::any_rule,

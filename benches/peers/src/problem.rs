@@ -1,6 +1,6 @@
 //! What all contenders are given.
 
-use testkit::values::wave;
+use testkit::wave;
 
 pub const LR: f64 = 1e-3;
 pub const BETA1: f64 = 0.9;
