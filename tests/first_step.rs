@@ -6,7 +6,7 @@ use gradstep::{
     NonFinite, Optimizer, Param, Pass, PassParam, PassReport, PassTensor, Prodigy, Rule, ScheduleFreeSgd,
     Sgd, Tensor, Workers, Yogi, init_state, new_state, step,
 };
-use testkit::{Buffers, configurations_of, presets, slices};
+use testkit::{Buffers, configurations_of, is_elementwise, presets, slices};
 
 /// A tensor of one element with all that belongs to it.
 #[derive(Clone)]
@@ -142,7 +142,7 @@ fn first_step_under_a_later_number_destroys_no_parameter() {
 /// Tensors in one list with numbers of their own step as each would alone.
 #[test]
 fn tensors_of_a_list_have_their_own_numbers() {
-    for (label, rule) in all_presets().filter(|(_, rule)| rule.slots().iter().all(gradstep::Slot::is_full)) {
+    for (label, rule) in all_presets().filter(|(_, rule)| is_elementwise(rule)) {
         let (mut early, mut late) = (One::new(&rule, 5.0), One::new(&rule, -3.0));
         let (mut list_early, mut list_late) = (early.clone(), late.clone());
         let _ = early.pass(&Pass::new(), &rule, 1, 0.1);

@@ -1,10 +1,10 @@
 //! What fuzzing has found, each with the value that is right.
 
 use gradstep::{
-    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, PassParam, PassTensor, Rule, Saved, Scope,
-    Tensor, Workers, full_slots, new_state, step,
+    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, PassParam, PassTensor, Rule, Saved, Tensor,
+    Workers, full_slots, new_state, step,
 };
-use testkit::{bits, slices};
+use testkit::{bits, sharing, slices};
 
 type State = Vec<(&'static str, Vec<f32>)>;
 
@@ -61,11 +61,6 @@ fn run_set_back_to_an_older_checkpoint_forgets_what_came_after() -> Result<(), E
         assert_eq!((unbroken.params, unbroken.state()?), (resumed.params, resumed.state()?), "{name}");
     }
     Ok(())
-}
-
-fn sharing() -> impl Iterator<Item = AnyRule> {
-    let rules = AnyRule::NAMES.iter().map(|name| AnyRule::named(name).unwrap());
-    rules.filter(|rule| rule.scope() == Scope::Together)
 }
 
 /// Where the second part of a total is below the smallest `f32`, its sign is all that is left of it.

@@ -8,8 +8,8 @@ pub mod limits;
 use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use gradstep::{AnyRule, Backend, Kind, Rule, Scope, Value};
-use testkit::{AWKWARD, Random, whole};
+use gradstep::{AnyRule, Backend, Kind, Rule, Value};
+use testkit::{AWKWARD, Random, sharing, whole};
 
 /// The fuzzer's bytes, and behind them up to `most` that follow from them. A short input would else make the first of all
 /// choices from where it ends.
@@ -124,10 +124,8 @@ pub fn change_state(u: &mut Unstructured<'_>, state: &mut [Vec<f32>]) -> Result<
 }
 
 /// The rules that look at whole tensors, and those of them that look at all tensors together.
-static WHOLE: LazyLock<[Vec<&str>; 2]> = LazyLock::new(|| {
-    let together = |name: &&str| AnyRule::named(name).is_ok_and(|rule| rule.scope() == Scope::Together);
-    [whole().collect(), whole().filter(together).collect()]
-});
+static WHOLE: LazyLock<[Vec<&str>; 2]> =
+    LazyLock::new(|| [whole().collect(), sharing().map(|rule| rule.name()).collect()]);
 
 /// Any preset of any rule, with some options changed.
 pub fn any_rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {

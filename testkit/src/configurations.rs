@@ -2,7 +2,7 @@
 
 use std::{format, string::String, vec, vec::Vec};
 
-use gradstep::{AnyRule, Domain, Error, Kind, OptionInfo, Rule, Slot, Value};
+use gradstep::{AnyRule, Domain, Error, Kind, OptionInfo, Rule, Scope, Slot, Value};
 
 use crate::Random;
 
@@ -28,6 +28,11 @@ pub fn elementwise() -> impl Iterator<Item = &'static str> {
 /// The names of the rules that look at whole tensors.
 pub fn whole() -> impl Iterator<Item = &'static str> {
     AnyRule::NAMES.iter().copied().filter(|name| !is_elementwise(&named(name)))
+}
+
+/// The rules that keep numbers which all tensors share.
+pub fn sharing() -> impl Iterator<Item = AnyRule> {
+    AnyRule::NAMES.iter().map(|name| named(name)).filter(|rule| rule.scope() == Scope::Together)
 }
 
 fn named(name: &str) -> AnyRule {

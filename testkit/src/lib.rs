@@ -28,8 +28,8 @@ mod values;
 pub use {
     buffers::{Buffers, bits_of_model, slices, tensors},
     configurations::{
-        Configuration, configurations, configurations_of, elementwise, is_elementwise, presets, whole,
-        with_odd_numbers,
+        Configuration, configurations, configurations_of, elementwise, is_elementwise, presets, sharing,
+        whole, with_odd_numbers,
     },
     values::{awkward, bits, signed},
 };
