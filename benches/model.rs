@@ -3,13 +3,11 @@
 //! `cargo bench --bench model` runs all; a filter picks: `cargo bench --bench model -- gpt2`. Throughput is the least
 //! traffic that a step needs.
 
-mod common;
-
 use std::time::Duration;
 
-use common::Model;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gradstep::{AnyRule, Rule as _, Workers};
+use testkit::{models, tensors};
 
 fn bench(criterion: &mut Criterion, group: &str, rule: &AnyRule, shapes: &[usize]) {
     let mut group = criterion.benchmark_group(group);
@@ -17,13 +15,13 @@ fn bench(criterion: &mut Criterion, group: &str, rule: &AnyRule, shapes: &[usize
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800));
-    let mut model = Model::new(rule, shapes);
-    group.throughput(Throughput::Bytes(common::traffic(rule, model.elements())));
+    let mut model = models::waves(rule, shapes);
+    group.throughput(Throughput::Bytes(models::traffic(rule, shapes.iter().sum())));
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         let workers = Workers::new(&pool);
         group.bench_function(BenchmarkId::new(rule.name(), format!("{threads} threads")), |bencher| {
-            let mut tensors = model.tensors();
+            let mut tensors = tensors(&mut model);
             // Always the same step: its number costs nothing, and the state stays where it settles.
             bencher.iter(|| workers.step_model(rule, 10, &mut tensors));
         });
@@ -46,10 +44,10 @@ fn size(elements: usize) -> String {
 
 fn lists(criterion: &mut Criterion) {
     for (list, shapes) in [
-        ("500 tensors of 64", common::tiny()),
-        ("40 layers of 256x256 and 256", common::perceptron()),
-        ("gpt2 124 M", common::gpt2()),
-        ("resnet50", common::resnet50()),
+        ("500 tensors of 64", models::tiny()),
+        ("40 layers of 256x256 and 256", models::perceptron()),
+        ("gpt2 124 M", models::gpt2()),
+        ("resnet50", models::resnet50()),
     ] {
         for name in AnyRule::NAMES {
             let rule = AnyRule::named(name).expect("a registered name");

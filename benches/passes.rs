@@ -1,16 +1,17 @@
 //! What a pass saves, and what its parts cost: the two sides of a pair take turns in one process, and the median of the
 //! ratios is given with its spread. `cargo bench --bench passes`; a filter picks lines: `cargo bench --bench passes -- fused`.
 
-mod common;
+mod pairs;
 
 use std::{env, hint::black_box};
 
-use common::pairs::{self, pair, report};
 use gradstep::{
     AdamW, AnyRule, Average, Floats, FloatsMut, Format, Join, NonFinite, Pass, PassTensor, Telemetry,
     TelemetrySlot, Tensor, Workers,
 };
+use pairs::{pair, report};
 use rayon::prelude::*;
+use testkit::wave;
 
 /// Out of all caches.
 const LARGE: usize = 1 << 24;
@@ -61,7 +62,6 @@ struct Buffers {
 
 impl Buffers {
     fn new(len: usize) -> Self {
-        let wave = |i: usize| (i % 1000) as f32 / 1000.0 - 0.4995;
         Self {
             params: (0..len).map(wave).collect(),
             grads: (0..len).map(|i| wave(7 * i)).collect(),

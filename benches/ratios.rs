@@ -1,15 +1,13 @@
 //! What sharing and lists cost, as ratios: the two sides of a pair take turns in one process, and the median of the
 //! ratios is given with its spread. `cargo bench --bench ratios`.
 
-mod common;
+mod pairs;
 
 use std::cell::RefCell;
 
-use common::{
-    Model,
-    pairs::{self, pair, report},
-};
 use gradstep::{AdamW, AnyRule, Join, Tensor, Workers};
+use pairs::{pair, report};
+use testkit::{Buffers, models, tensors};
 
 fn main() {
     pairs::header("AdamW; time of the first over the second");
@@ -23,10 +21,10 @@ fn rule() -> AnyRule {
 
 fn lists_against_flat() {
     for (list, shapes) in [
-        ("500 tensors of 64", common::tiny()),
-        ("40 layers of 256x256 and 256", common::perceptron()),
-        ("resnet50", common::resnet50()),
-        ("gpt2 124 M", common::gpt2()),
+        ("500 tensors of 64", models::tiny()),
+        ("40 layers of 256x256 and 256", models::perceptron()),
+        ("resnet50", models::resnet50()),
+        ("gpt2 124 M", models::gpt2()),
     ] {
         let flat = [shapes.iter().sum()];
         lists_on(&format!("{list} / one flat tensor, 1 thread"), &shapes, &flat, &Workers::serial());
@@ -35,8 +33,8 @@ fn lists_against_flat() {
 }
 
 fn lists_on<J: Join>(what: &str, shapes: &[usize], flat: &[usize], workers: &Workers<J>) {
-    let (mut many, mut one) = (Model::new(&rule(), shapes), Model::new(&rule(), flat));
-    let (mut many, mut one) = (many.tensors(), one.tensors());
+    let (mut many, mut one) = (models::waves(&rule(), shapes), models::waves(&rule(), flat));
+    let (mut many, mut one) = (tensors(&mut many), tensors(&mut one));
     let step = |tensors: &mut [Tensor<'_>]| workers.step_model(&rule(), 10, tensors).expect("valid slices");
     report(what, pair(|| step(&mut many), || step(&mut one)));
 }
@@ -46,11 +44,11 @@ fn lists_on<J: Join>(what: &str, shapes: &[usize], flat: &[usize], workers: &Wor
 fn parallel_against_serial() {
     for exponent in 10..=24 {
         let elements = 1 << exponent;
-        let mut model = Model::new(&rule(), &[elements]);
-        let tensors = RefCell::new(model.tensors());
+        let mut buffers = Buffers::waves(&rule(), elements);
+        let tensors = RefCell::new([buffers.tensor()]);
         let pair = pair(
-            || Workers::rayon().step_model(&rule(), 2, &mut tensors.borrow_mut()).expect("valid slices"),
-            || Workers::serial().step_model(&rule(), 2, &mut tensors.borrow_mut()).expect("valid slices"),
+            || Workers::rayon().step_model(&rule(), 2, &mut *tensors.borrow_mut()).expect("valid slices"),
+            || Workers::serial().step_model(&rule(), 2, &mut *tensors.borrow_mut()).expect("valid slices"),
         );
         report(&format!("parallel / serial, one tensor of {elements}"), pair);
     }

@@ -2,16 +2,14 @@
 //!
 //! In a test binary of its own, with one test, so that no other thread allocates meanwhile.
 
-mod common;
-
 use std::alloc::System;
 
-use common::{Buffers, Random};
 use gradstep::{
-    AnyRule, Average, Backend, Join, NonFinite, Optimizer, Param, Pass, PassParam, PassTensor, Rayon, Rule,
-    Serial, TelemetrySlot, Tensor, Workers,
+    AnyRule, Average, Backend, FloatsMut, Format, Join, NonFinite, Optimizer, Param, Pass, PassParam,
+    PassTensor, Rayon, Rule, Serial, TelemetrySlot, Workers,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use testkit::{Buffers, Random, slices, tensors};
 
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -53,7 +51,7 @@ fn a_step_allocates_nothing() {
 }
 
 fn slice_steps(rule: &AnyRule, buffers: &mut Buffers) -> usize {
-    let mut state: Vec<&mut [f32]> = buffers.state.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut state = slices(&mut buffers.state);
     allocations(|| {
         for t in 2..=STEPS {
             Backend::detect().step(rule, t, &mut buffers.params, &buffers.grads, &mut state).unwrap();
@@ -63,10 +61,7 @@ fn slice_steps(rule: &AnyRule, buffers: &mut Buffers) -> usize {
 
 fn model_steps(rule: &AnyRule, model: &mut [Buffers]) -> usize {
     let workers = Workers::new(Rayon).serial_below(0);
-    let mut tensors: Vec<_> = model
-        .iter_mut()
-        .map(|b| Tensor::new(&mut b.params, &b.grads, b.state.iter_mut().map(Vec::as_mut_slice)).unwrap())
-        .collect();
+    let mut tensors = tensors(model);
     workers.step_model(rule, 2, &mut tensors).unwrap();
     allocations(|| (3..STEPS).for_each(|t| workers.step_model(rule, t, &mut tensors).unwrap()))
 }
@@ -103,7 +98,7 @@ fn pass_of_step(step: u64) -> Pass {
 struct Beside {
     average: Vec<f32>,
     averaged: u64,
-    copy: Vec<half::bf16>,
+    copy: Vec<u16>,
     slot: TelemetrySlot,
 }
 
@@ -113,7 +108,7 @@ impl Beside {
         lens.map(|len| Self {
             average: vec![0.0; len],
             averaged: 0,
-            copy: vec![half::bf16::ZERO; len],
+            copy: vec![0; len],
             slot: TelemetrySlot::default(),
         })
         .collect()
@@ -122,7 +117,7 @@ impl Beside {
     fn with<'a>(&'a mut self, tensor: PassTensor<'a>) -> PassTensor<'a> {
         tensor
             .average(&mut self.average, &mut self.averaged)
-            .copy_out(&mut self.copy[..])
+            .copy_out(FloatsMut::Half(Format::Bf16, &mut self.copy))
             .telemetry(&self.slot)
             .rows(1)
     }
@@ -132,12 +127,8 @@ const PASSES: u64 = 7;
 
 fn pass_steps(join: impl Join, rule: &AnyRule, model: &mut [Buffers]) -> usize {
     let (workers, mut beside) = (Workers::new(join).serial_below(0), Beside::of(model));
-    let mut tensors: Vec<_> = (model.iter_mut().zip(&mut beside))
-        .map(|(b, beside)| {
-            let state = b.state.iter_mut().map(Vec::as_mut_slice);
-            beside.with(PassTensor::new(&mut b.params[..], &b.grads[..], state).unwrap())
-        })
-        .collect();
+    let tensors = model.iter_mut().zip(&mut beside);
+    let mut tensors: Vec<_> = tensors.map(|(buffers, beside)| beside.with(buffers.pass_tensor())).collect();
     allocations(|| {
         for t in 2..PASSES {
             let report = workers.step_pass(&pass_of_step(t), rule, t, &mut tensors).unwrap();

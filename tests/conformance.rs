@@ -1,12 +1,10 @@
 //! Every rule in every configuration, on every backend of this machine, at every length and alignment: the bits of the
 //! scalar meaning, and not one element beyond the slices.
 
-mod common;
-
 use std::{io::Write as _, ops::RangeInclusive};
 
-use common::{Buffers, Configuration, Random, configurations, values::awkward};
 use gradstep::{Backend, Rule};
+use testkit::{Buffers, Configuration, Random, awkward, configurations, twin};
 
 /// Stands before and after every slice; a pattern that no rule computes.
 const SENTINEL: f32 = f32::from_bits(0x7fc5_1234);
@@ -85,7 +83,7 @@ fn compare_steps(
     for t in steps {
         let label =
             format!("{label} on {backend}, {} elements at offset {offset}, step {t}", start.params.len());
-        naive.naive_step(rule, t);
+        twin::step(rule, t, &mut naive);
         real = framed_step(backend, rule, t, &real, offset, &label);
         assert_eq!(naive.bits(), real.bits(), "{label}");
     }

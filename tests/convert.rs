@@ -7,9 +7,7 @@ use gradstep::{
     AdaGrad, Adam, AdamEps, AdamW, AmsGrad, AnyRule, Decay, Error, Kind, L1, Lamb, Momentum, Options,
     RmsProp, Rule, Sgd, Value, Velocity, convert,
 };
-
-mod common;
-use common::{Buffers, Random, configurations_of};
+use testkit::{Buffers, Random, bits_of, configurations_of, signed, slices, twin};
 
 const LEN: usize = 19;
 const BEFORE: u64 = 7;
@@ -24,25 +22,23 @@ struct Run {
 
 impl Run {
     fn new(rule: &impl Rule) -> Self {
-        let mut random = Random(3);
-        let params = (0..LEN).map(|_| random.signed()).collect();
+        let params = signed(LEN, &mut Random(3));
         Self { buffers: Buffers::new(rule, params, vec![0.0; LEN]), step: 0 }
     }
 
-    fn advance(&mut self, rule: &impl Rule) {
+    fn advance(&mut self, rule: &(impl Rule + Options)) {
         self.step += 1;
         let mut random = Random(self.step);
         self.buffers.grads = self.buffers.params.iter().map(|p| 0.5 * p + random.signed()).collect();
-        self.buffers.naive_step(rule, self.step);
+        twin::step(rule, self.step, &mut self.buffers);
     }
 
     fn convert<R: Rule + Options>(&mut self, from: &R, to: &R) -> Result<R, Error> {
-        let mut state: Vec<&mut [f32]> = self.buffers.state.iter_mut().map(Vec::as_mut_slice).collect();
-        convert(from, to, self.step + 1, &mut state)
+        convert(from, to, self.step + 1, &mut slices(&mut self.buffers.state))
     }
 }
 
-fn after<R: Rule>(rule: &R, steps: u64) -> Run {
+fn after<R: Rule + Options>(rule: &R, steps: u64) -> Run {
     let mut run = Run::new(rule);
     (0..steps).for_each(|_| run.advance(rule));
     run
@@ -52,9 +48,8 @@ fn after<R: Rule>(rule: &R, steps: u64) -> Run {
 fn assert_close(label: &str, found: &[f32], expected: &[f32]) {
     for (found, expected) in found.iter().zip(expected) {
         let error = (found - expected).abs();
-        let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
         // Some configurations run away, with gradients beyond the bound of those that are squared.
-        let same = same || expected.abs() > 1e18;
+        let same = bits_of(*found) == bits_of(*expected) || expected.abs() > 1e18;
         assert!(same || error <= 1e-6 * expected.abs().max(1.0), "{label}: {found:e} is not {expected:e}");
     }
 }

@@ -1,13 +1,16 @@
 //! What is refused, what the refusal says, and that nothing has changed then.
 
-mod common;
-
-use common::{Buffers, Random, configurations};
 use gradstep::{
     AdaGrad, Adam, AnyRule, Backend, Change, Domain, Error, Kernel, KernelVisitor, Kind, Lane, Optimizer,
-    Options, Param, Pass, PassTensor, Rule, Sgd, Slot, Tensor, Value, Workers, init_state, par_step, step,
-    train,
+    Options, Param, Pass, PassTensor, Rayon, Rule, Sgd, Slot, Tensor, Value, Workers, init_state, par_step,
+    step, train,
 };
+use testkit::{Buffers, Random, configurations};
+
+/// All threads, for short slices as well.
+fn workers(backend: Backend) -> Workers<Rayon> {
+    Workers::rayon().backend(backend).serial_below(0)
+}
 
 #[test]
 fn a_wrong_length_names_the_slice_and_touches_nothing() {
@@ -25,7 +28,7 @@ fn a_wrong_length_names_the_slice_and_touches_nothing() {
             let expected = Error::Length { slice: name, expected: 33, found: 32 };
             for backend in Backend::available() {
                 assert_eq!(buffers.step(backend, &rule, 1), Err(expected));
-                assert_eq!(buffers.par_step(backend, &rule, 1), Err(expected));
+                assert_eq!(buffers.step_by(&workers(backend), &rule, 1), Err(expected));
             }
             assert_eq!(buffers.bits(), before);
         }
@@ -77,7 +80,7 @@ fn empty_slices_are_fine() {
     for configuration in configurations() {
         let mut buffers = Buffers::new(&configuration.rule, vec![], vec![]);
         assert_eq!(buffers.step(Backend::detect(), &configuration.rule, 1), Ok(()));
-        assert_eq!(buffers.par_step(Backend::detect(), &configuration.rule, 1), Ok(()));
+        assert_eq!(buffers.step_by(&workers(Backend::detect()), &configuration.rule, 1), Ok(()));
     }
 }
 

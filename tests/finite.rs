@@ -1,18 +1,12 @@
 //! Every finite gradient gives a finite parameter, under every rule: however large it is, however small, however often it
 //! comes.
 
-mod common;
-
-use common::presets;
 use gradstep::{
     Adam, AnyRule, Backend, FloatsMut, Format, Lars, NonFinite, Pass, PassTensor, Rule, Workers, new_state,
 };
+use testkit::{presets, slices};
 
 const STEPS: u64 = 50;
-
-fn slices(state: &mut [Vec<f32>]) -> Vec<&mut [f32]> {
-    state.iter_mut().map(Vec::as_mut_slice).collect()
-}
 
 /// Gradients by the number of the step and of the element.
 type Pattern = (&'static str, fn(u64, usize, f32) -> f32);

@@ -1,18 +1,12 @@
 //! A tensor's first step, whatever its number and whenever it comes: state that starts as a copy of the parameters, step numbers
 //! of its own, averages that begin, refused and skipped steps that count nowhere.
 
-mod common;
-
-use common::{Buffers, configurations_of, presets};
 use gradstep::{
-    AdaGrad, AnyRule, Average, DoG, DoGInit, Error, FloatsMut, Format, Initial, Madgrad, NonFinite,
-    Optimizer, Param, Pass, PassParam, PassReport, PassTensor, Prodigy, Rule, ScheduleFreeSgd, Sgd, Tensor,
-    Workers, Yogi, init_state, new_state, step,
+    AdaGrad, AnyRule, Average, DoG, DoGInit, Error, Floats, FloatsMut, Format, Grads, Initial, Madgrad,
+    NonFinite, Optimizer, Param, Pass, PassParam, PassReport, PassTensor, Prodigy, Rule, ScheduleFreeSgd,
+    Sgd, Tensor, Workers, Yogi, init_state, new_state, step,
 };
-
-fn slices(state: &mut [Vec<f32>]) -> impl Iterator<Item = &mut [f32]> {
-    state.iter_mut().map(Vec::as_mut_slice)
-}
+use testkit::{Buffers, configurations_of, is_elementwise, presets, slices};
 
 /// A tensor of one element with all that belongs to it.
 #[derive(Clone)]
@@ -78,7 +72,7 @@ fn zero_gradient_after_a_skipped_first_step_moves_no_parameter() {
 fn late_first_step_starts_from_the_parameter() -> Result<(), Error> {
     let (rule, mut params) = (Madgrad::paper(), [5.0]);
     let mut state = new_state(&rule, &params);
-    let mut state: Vec<_> = slices(&mut state).collect();
+    let mut state = slices(&mut state);
     step(&rule, 3, &mut params, &[0.0], &mut state)?;
     assert_eq!(params, [5.0]);
     Ok(())
@@ -148,7 +142,7 @@ fn first_step_under_a_later_number_destroys_no_parameter() {
 /// Tensors in one list with numbers of their own step as each would alone.
 #[test]
 fn tensors_of_a_list_have_their_own_numbers() {
-    for (label, rule) in all_presets().filter(|(_, rule)| rule.slots().iter().all(gradstep::Slot::is_full)) {
+    for (label, rule) in all_presets().filter(|(_, rule)| is_elementwise(rule)) {
         let (mut early, mut late) = (One::new(&rule, 5.0), One::new(&rule, -3.0));
         let (mut list_early, mut list_late) = (early.clone(), late.clone());
         let _ = early.pass(&Pass::new(), &rule, 1, 0.1);
@@ -281,8 +275,9 @@ fn average_of_mixed_precision_training_forgets_the_search_for_a_scale() -> Resul
     for _ in 0..6 {
         let pass = Pass::new().loss_scale(scaler.scale())?.check(NonFinite::Refuse);
         let pass = pass.average(Average::exponential(0.999)?);
-        let grads = [half::f16::from_f64(0.5 * scaler.scale() * 8.0)];
-        let tensor = PassTensor::new(&mut params[..], &grads[..], [])?.average(&mut average, &mut averaged);
+        let grads = [half::f16::from_f64(0.5 * scaler.scale() * 8.0).to_bits()];
+        let grads = Grads::Read(Floats::Half(Format::F16, &grads));
+        let tensor = PassTensor::new(&mut params[..], grads, [])?.average(&mut average, &mut averaged);
         let report = Workers::serial().step_pass(&pass, &rule, t, &mut [tensor])?;
         t = report.next_step(t);
         scaler.update(report.refused);

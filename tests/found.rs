@@ -1,9 +1,10 @@
 //! What fuzzing has found, each with the value that is right.
 
 use gradstep::{
-    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, PassParam, PassTensor, Rule, Saved, Scope,
-    Tensor, Workers, full_slots, new_state, step,
+    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, PassParam, PassTensor, Rule, Saved, Tensor,
+    Workers, full_slots, new_state, step,
 };
+use testkit::{bits, sharing, slices};
 
 type State = Vec<(&'static str, Vec<f32>)>;
 
@@ -62,11 +63,6 @@ fn run_set_back_to_an_older_checkpoint_forgets_what_came_after() -> Result<(), E
     Ok(())
 }
 
-fn sharing() -> impl Iterator<Item = AnyRule> {
-    let rules = AnyRule::NAMES.iter().map(|name| AnyRule::named(name).unwrap());
-    rules.filter(|rule| rule.scope() == Scope::Together)
-}
-
 /// Where the second part of a total is below the smallest `f32`, its sign is all that is left of it.
 #[test]
 fn optimizer_keeps_shared_numbers_as_a_step_leaves_them() -> Result<(), Error> {
@@ -78,9 +74,7 @@ fn optimizer_keeps_shared_numbers_as_a_step_leaves_them() -> Result<(), Error> {
             let grads = [1e-22 * (1.0 + t as f32 / 7.0)];
             optimizer
                 .step(&Workers::serial(), &mut [Param { id, params: &mut kept, grads: Some(&grads) }])?;
-            let state_slices = &mut state.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>();
-            step(&rule, t, &mut params, &grads, state_slices)?;
-            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            step(&rule, t, &mut params, &grads, &mut slices(&mut state))?;
             let found: Vec<_> = optimizer.saved("w")?.state.map(|(_, values)| bits(values)).collect();
             let expected: Vec<_> = state.iter().map(|values| bits(values)).collect();
             assert_eq!(found, expected, "{} at {t}", rule.name());
@@ -146,9 +140,8 @@ fn sign_of_a_nan_changes_no_step() -> Result<(), Error> {
             let mut state = params.map(|params| new_state(&rule, &params));
             state[0][full_slots(rule.slots())][0] = nan;
             let mut params = params;
-            let list = params.iter_mut().zip(&mut state).map(|(params, state)| {
-                Tensor::new(params, &[0.5], state.iter_mut().map(Vec::as_mut_slice)).unwrap()
-            });
+            let list = params.iter_mut().zip(&mut state);
+            let list = list.map(|(params, state)| Tensor::new(params, &[0.5], slices(state)).unwrap());
             Workers::serial().step_model(&rule, 2, &mut list.collect::<Vec<_>>())?;
             Ok(state.iter().flatten().chain([&params.concat()]).flatten().map(|x| x.is_nan()).collect())
         };

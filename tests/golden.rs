@@ -5,14 +5,12 @@
 
 #[path = "golden/record.rs"]
 mod record;
-#[path = "common/ulps.rs"]
-mod ulps;
 
 use std::collections::BTreeMap;
 
 use gradstep::{AnyRule, Backend, Rule, Value, new_state};
 use record::{Case, Record, Run};
-use ulps::ulps;
+use testkit::{slices, ulps};
 
 /// How much farther from the truth than the framework's own `f32` run.
 const FACTOR: f64 = 2.0;
@@ -99,7 +97,7 @@ fn name_of<'a>(case: &Case, slot: &'a str) -> &'a str {
 fn run(rule: &AnyRule, record: &Record, case: &Case) -> Run {
     let mut params = record.input("params")[0].clone();
     let mut state = new_state(rule, &params);
-    let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut slices = slices(&mut state);
     for (slot, slice) in rule.slots().iter().zip(&mut slices) {
         if GIVEN.contains(&(&case.what, slot.name)) {
             let given = case.run("float64").get("state", name_of(case, slot.name));

@@ -6,14 +6,12 @@
 
 #[path = "golden/record.rs"]
 mod record;
-#[path = "common/ulps.rs"]
-mod ulps;
 
 use gradstep::{
     Average, Error, LossScaler, Momentum, NonFinite, Pass, PassReport, PassTensor, Rule, Sgd, Value, Workers,
 };
 use record::{Case, Record, Run};
-use ulps::ulps;
+use testkit::ulps;
 
 /// How much farther from the truth than the framework's own `f32` run.
 const FACTOR: f64 = 2.0;

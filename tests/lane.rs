@@ -1,9 +1,7 @@
 //! What each operation of a lane means, over all pairs of awkward values, on every backend.
 
-mod common;
-
-use common::values::AWKWARD;
 use gradstep::{Backend, Change, Kernel, KernelVisitor, Lane, Role, Rule, Slot};
+use testkit::{AWKWARD, bits_of, slices};
 
 /// A kernel has at most eight state slices, so the operations are shared out over two.
 const OPERATIONS: [&str; 16] = [
@@ -77,10 +75,6 @@ fn meaning(a: f32, b: f32) -> [f32; 16] {
     ]
 }
 
-fn same(x: f32, y: f32) -> bool {
-    x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan())
-}
-
 #[test]
 fn every_operation_on_every_backend() {
     let pairs = || AWKWARD.iter().flat_map(|&a| AWKWARD.iter().map(move |&b| (a, b)));
@@ -89,14 +83,14 @@ fn every_operation_on_every_backend() {
         for (half, operations) in OPERATIONS.chunks(8).enumerate() {
             let mut params = a.clone();
             let mut results = vec![vec![0.0; a.len()]; 8];
-            let mut slices: Vec<&mut [f32]> = results.iter_mut().map(Vec::as_mut_slice).collect();
+            let mut slices = slices(&mut results);
             backend.step(&Operations { second_half: half == 1 }, 1, &mut params, &b, &mut slices).unwrap();
             for (i, (a, b)) in pairs().enumerate() {
                 for ((found, expected), operation) in
                     results.iter().zip(&meaning(a, b)[8 * half..]).zip(operations)
                 {
                     assert!(
-                        same(found[i], *expected),
+                        bits_of(found[i]) == bits_of(*expected),
                         "{backend}: {operation} of {a:e} and {b:e} is {}",
                         found[i]
                     );

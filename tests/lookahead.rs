@@ -1,16 +1,13 @@
 //! Lookahead: its formula by hand, beside rules with state, the same bits on every backend and at any number of
 //! threads, and every refusal.
 
-mod common;
 #[path = "golden/record.rs"]
 mod record;
-#[path = "common/ulps.rs"]
-mod ulps;
 
-use common::{Buffers, Random, values::awkward};
 use gradstep::{Adam, AnyRule, Backend, Domain, Error, Lookahead, Sgd, Tensor, Value, Workers, step};
 use rayon::ThreadPoolBuilder;
 use record::{Case, Record, Run};
+use testkit::{Buffers, Random, awkward, bits, signed};
 
 #[test]
 fn the_formula_by_hand() -> Result<(), Error> {
@@ -44,9 +41,7 @@ fn state_of_the_rule_goes_on() -> Result<(), Error> {
     let lookahead = Lookahead::default();
     let mut random = Random(3);
     let rule = Adam::torch();
-    let start = (0..100).map(|_| random.signed()).collect();
-    let grads = (0..100).map(|_| random.signed()).collect();
-    let mut alone = Buffers::new(&rule, start, grads);
+    let mut alone = Buffers::new(&rule, signed(100, &mut random), signed(100, &mut random));
     let mut wrapped = alone.clone();
     let mut slow = wrapped.params.clone();
     for t in 1..=7 {
@@ -74,11 +69,6 @@ fn naive(part: f32, fast: &mut [f32], slow: &mut [f32]) {
         *slow += (*fast - *slow) * part;
         *fast = *slow;
     }
-}
-
-/// All NaN taken for the same one.
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
 }
 
 #[test]

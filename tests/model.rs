@@ -1,30 +1,17 @@
 //! Many tensors in one call: the bits of each stepped alone, whoever works on them and however they are shared out.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
-use common::{Buffers, Random, configurations_of};
 use gradstep::{
     AnyRule, Backend, Change, Error, Join, Kernel, KernelVisitor, Lane, Momentum, Rayon, Rule, Scope, Serial,
     Sgd, Slot, Tensor, Workers,
 };
 use proptest::prelude::*;
-
-fn tensors(model: &mut [Buffers]) -> Vec<Tensor<'_>> {
-    model
-        .iter_mut()
-        .map(|b| Tensor::new(&mut b.params, &b.grads, b.state.iter_mut().map(Vec::as_mut_slice)).unwrap())
-        .collect()
-}
-
-fn bits(model: &[Buffers]) -> Vec<Vec<u32>> {
-    model.iter().map(Buffers::bits).collect()
-}
+use testkit::{Buffers, Random, bits_of_model, configurations_of, tensors};
 
 /// A host's own pool: threads of its own.
 struct Scoped(usize);
@@ -120,12 +107,12 @@ proptest! {
         for tensor in &mut alone {
             tensor.step(Backend::SCALAR, &rule, 3).unwrap();
         }
-        let expected = bits(&alone);
+        let expected = bits_of_model(&alone);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let run = |step: &dyn Fn(&mut [Tensor<'_>]) -> Result<(), Error>| {
             let mut model = model.clone();
             step(&mut tensors(&mut model)).unwrap();
-            bits(&model)
+            bits_of_model(&model)
         };
         let with = |join: &dyn Fn(&mut [Tensor<'_>]) -> Result<(), Error>| run(join) == expected;
         let below = serial_below;
@@ -151,7 +138,7 @@ proptest! {
         workers.step_model(&rule, 2, &mut tensors(&mut model)).unwrap();
         workers.step_model(&rule, 2, &mut tensors(&mut reversed)).unwrap();
         reversed.reverse();
-        prop_assert_eq!(bits(&model), bits(&reversed));
+        prop_assert_eq!(bits_of_model(&model), bits_of_model(&reversed));
     }
 }
 
@@ -172,7 +159,7 @@ fn nested_in_rayon() {
         }
     });
     for copy in copies {
-        assert_eq!(bits(&copy), bits(&expected));
+        assert_eq!(bits_of_model(&copy), bits_of_model(&expected));
     }
 }
 
@@ -182,17 +169,17 @@ fn a_refused_list_is_untouched_and_the_tensor_is_named() {
     let mut random = Random(2);
     let mut model: Vec<_> = [5, 6, 7].map(|len| Buffers::random(&rule, len, &mut random)).into();
     model[2].grads.pop();
-    let before = bits(&model);
+    let before = bits_of_model(&model);
     let refusal = Workers::rayon().step_model(&rule, 2, &mut tensors(&mut model)).unwrap_err();
     assert_eq!(refusal.to_string(), "tensor \"#2\": grads has 6 elements where there are 7 parameters");
-    assert_eq!(bits(&model), before);
+    assert_eq!(bits_of_model(&model), before);
 
     model[2].grads.push(0.0);
     model[1].state.push(vec![0.0; 6]);
-    let before = bits(&model);
+    let before = bits_of_model(&model);
     let refusal = Workers::rayon().step_model(&rule, 2, &mut tensors(&mut model)).unwrap_err();
     assert_eq!(refusal.to_string(), "momentum needs 1 state slices (momentum_buffer) and was given 2");
-    assert_eq!(bits(&model), before);
+    assert_eq!(bits_of_model(&model), before);
 
     assert_eq!(Workers::rayon().step_model(&rule, 0, &mut tensors(&mut model)), Err(Error::StepZero));
     assert_eq!(Workers::rayon().step_model(&rule, 1, &mut []), Ok(()));
@@ -230,7 +217,7 @@ fn a_pool_that_panics_loses_nothing() {
         let mut model = random();
         let workers = Workers::new(Panicking { calls }).serial_below(0);
         workers.step_model(&rule, 3, &mut tensors(&mut model)).unwrap();
-        assert_eq!(bits(&model), bits(&expected));
+        assert_eq!(bits_of_model(&model), bits_of_model(&expected));
     }
 }
 

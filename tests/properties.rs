@@ -1,10 +1,8 @@
 //! What holds for every rule, over random slices: how they are cut, who steps the pieces, and the symmetries.
 
-mod common;
-
-use common::{Buffers, Random, configurations_of, elementwise, with_odd_numbers};
-use gradstep::{AnyRule, Backend, Rule};
+use gradstep::{AnyRule, Backend, Rule, Workers};
 use proptest::prelude::*;
+use testkit::{Buffers, Random, configurations_of, elementwise, equal, signed, twin, with_odd_numbers};
 
 fn any_name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(elementwise().collect::<Vec<_>>())
@@ -58,7 +56,7 @@ proptest! {
         let mut real = buffers(&rule, len, seed);
         let mut naive = real.clone();
         real.step(backend, &rule, t).unwrap();
-        naive.naive_step(&rule, t);
+        twin::step(&rule, t, &mut naive);
         prop_assert_eq!(real.bits(), naive.bits());
     }
 
@@ -76,7 +74,7 @@ proptest! {
         one.step(backend, &rule, t).unwrap();
         other.step(backend, &rule, t).unwrap();
         for (p, q) in one.params.iter().zip(&other.params) {
-            prop_assert!(*p == -*q || (p.is_nan() && q.is_nan()), "{} {}", p, q);
+            prop_assert!(equal(*p, -*q), "{} {}", p, q);
         }
     }
 
@@ -90,7 +88,7 @@ proptest! {
         rule.set("eps", 0.0).unwrap();
         let scale = 2f32.powi(exponent);
         let mut random = Random(seed);
-        let params: Vec<f32> = (0..50).map(|_| random.signed()).collect();
+        let params = signed(50, &mut random);
         let mut one = Buffers::new(&rule, params.clone(), vec![]);
         let mut other = Buffers::new(&rule, params, vec![]);
         for t in 1..10 {
@@ -154,8 +152,9 @@ proptest! {
         let mut serial = buffers(&rule, len, seed);
         let (mut inside, mut outside) = (serial.clone(), serial.clone());
         serial.step(Backend::detect(), &rule, 7).unwrap();
-        pool.install(|| inside.par_step(Backend::detect(), &rule, 7)).unwrap();
-        outside.par_step(Backend::detect(), &rule, 7).unwrap();
+        let workers = Workers::rayon().serial_below(0);
+        pool.install(|| inside.step_by(&workers, &rule, 7)).unwrap();
+        outside.step_by(&workers, &rule, 7).unwrap();
         prop_assert!(serial.bits() == inside.bits());
         prop_assert!(serial.bits() == outside.bits());
     }

@@ -1,11 +1,9 @@
 //! A rule is one file and one line in the registry. What else must know of it is found out here, with the mend.
 
-mod common;
-
 use std::{collections::BTreeSet, fs, path::Path};
 
-use common::{Configuration, configurations_of, presets};
 use gradstep::{AnyRule, Rule, Value, full_slots};
+use testkit::{Configuration, configurations_of, presets};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -133,7 +131,7 @@ fn the_accuracy_test_has_a_reference_and_a_line_for_each_rule() {
 #[test]
 fn the_other_places_walk_the_registry() {
     for file in [
-        "tests/common/mod.rs",
+        "testkit/src/configurations.rs",
         "benches/step/main.rs",
         "fuzz/src/lib.rs",
         "examples/digits/args.rs",

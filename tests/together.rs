@@ -1,49 +1,26 @@
 //! Numbers that a rule shares among all tensors (an estimate of the distance, a total of squares): they do not depend on the
 //! order of the list, and nothing that one tensor misses is forgotten.
 
-use gradstep::{
-    AnyRule, NonFinite, Optimizer, Param, Pass, PassTensor, Rule, Saved, Scope, StateKind, Tensor, Workers,
-    full_slots, new_state,
-};
+use gradstep::{AnyRule, NonFinite, Optimizer, Param, Pass, Rule, Saved, StateKind, Workers, full_slots};
+use testkit::{Buffers, sharing};
 
-fn slices(state: &mut [Vec<f32>]) -> impl Iterator<Item = &mut [f32]> {
-    state.iter_mut().map(Vec::as_mut_slice)
+/// A tensor of one element.
+fn one(rule: &AnyRule, param: f32, grad: f32) -> Buffers {
+    Buffers::new(rule, vec![param], vec![grad])
 }
 
-/// The rules that share numbers.
-fn sharing() -> impl Iterator<Item = AnyRule> {
-    let rules = AnyRule::NAMES.iter().map(|name| AnyRule::named(name).unwrap());
-    rules.filter(|rule| rule.scope() == Scope::Together)
-}
-
-#[derive(Clone)]
-struct One {
-    params: [f32; 1],
-    state: Vec<Vec<f32>>,
-}
-
-impl One {
-    fn new(rule: &AnyRule, param: f32) -> Self {
-        Self { params: [param], state: new_state(rule, &[param]) }
-    }
-
-    /// What the rule shares.
-    fn shared(&self, rule: &AnyRule) -> Vec<Vec<f32>> {
-        self.state[full_slots(rule.slots())..].to_vec()
-    }
+/// What the rule shares.
+fn shared<'a>(rule: &AnyRule, buffers: &'a Buffers) -> &'a [Vec<f32>] {
+    &buffers.state[full_slots(rule.slots())..]
 }
 
 /// Steps two tensors under these gradients, listed in one order or the other.
-fn run(rule: &AnyRule, grads: [&[f32]; 2], reversed: bool) -> [One; 2] {
-    let mut model = [One::new(rule, 1.0), One::new(rule, 2.0)];
+fn run(rule: &AnyRule, grads: [&[f32]; 2], reversed: bool) -> [Buffers; 2] {
+    let mut model = [one(rule, 1.0, 0.0), one(rule, 2.0, 0.0)];
     let pass = Pass::new().check(NonFinite::Skip);
     for t in 0..grads[0].len() {
-        let now = [[grads[0][t]], [grads[1][t]]];
-        let mut list: Vec<_> = (model.iter_mut().zip(&now))
-            .map(|(one, grads)| {
-                PassTensor::new(&mut one.params[..], &grads[..], slices(&mut one.state)).unwrap()
-            })
-            .collect();
+        model.iter_mut().zip(grads).for_each(|(one, grads)| one.grads[0] = grads[t]);
+        let mut list = model.each_mut().map(Buffers::pass_tensor);
         if reversed {
             list.reverse();
         }
@@ -70,9 +47,9 @@ fn order_of_a_list_with_skipped_tensors_changes_no_bit() {
             [&[0.5, f32::NAN, 0.25, -0.5, f32::INFINITY, 1.0], &[1.0, 0.5, f32::NAN, 0.75, 0.5, -1.0]];
         let [[a, b], [c, d]] = [run(&rule, grads, false), run(&rule, grads, true)];
         for (one, other) in [(&a, &c), (&b, &d)] {
-            assert_eq!((one.params, &one.state), (other.params, &other.state), "{rule:?}");
+            assert_eq!((&one.params, &one.state), (&other.params, &other.state), "{rule:?}");
         }
-        assert_eq!(a.shared(&rule), b.shared(&rule), "{rule:?}");
+        assert_eq!(shared(&rule, &a), shared(&rule, &b), "{rule:?}");
     }
 }
 
@@ -81,19 +58,13 @@ fn order_of_a_list_with_skipped_tensors_changes_no_bit() {
 fn tensor_that_joins_late_takes_over_what_the_others_share() {
     for rule in sharing() {
         for reversed in [false, true] {
-            let (mut early, mut late) = (One::new(&rule, 1.0), One::new(&rule, 2.0));
+            let (mut early, mut late) = (one(&rule, 1.0, 0.5), one(&rule, 2.0, 0.5));
             let mut steps = [0, 0];
             for t in 1..=4 {
-                let grads = [0.5];
                 let [early_steps, late_steps] = &mut steps;
-                let mut list = vec![
-                    Tensor::new(&mut early.params, &grads, slices(&mut early.state))
-                        .unwrap()
-                        .counter(early_steps),
-                ];
-                let tensor = Tensor::new(&mut late.params, &grads, slices(&mut late.state)).unwrap();
+                let mut list = vec![early.tensor().counter(early_steps)];
                 if t > 2 {
-                    list.push(tensor.counter(late_steps));
+                    list.push(late.tensor().counter(late_steps));
                 }
                 if reversed {
                     list.reverse();
@@ -101,7 +72,7 @@ fn tensor_that_joins_late_takes_over_what_the_others_share() {
                 Workers::serial().step_model(&rule, 1, &mut list).unwrap();
                 if t > 2 {
                     drop(list);
-                    assert_eq!(early.shared(&rule), late.shared(&rule), "{rule:?}");
+                    assert_eq!(shared(&rule, &early), shared(&rule, &late), "{rule:?}");
                 }
             }
             assert_eq!(steps, [4, 2]);
@@ -196,7 +167,7 @@ fn totals_stay_right_after_two_to_the_fortieth_steps() {
         let mut rule = AnyRule::named(name).unwrap();
         options.iter().for_each(|&(option, value)| rule.set(option, value).unwrap());
         let total = rule.slots().iter().position(|slot| slot.len(9) == 2).unwrap();
-        let mut one = One::new(&rule, 1.0);
+        let mut one = one(&rule, 1.0, 1.0);
         one.state[total] = vec![(before * by) as f32, (before * by - f64::from((before * by) as f32)) as f32];
         // The largest distance and learning rate so far.
         for (slot, slice) in rule.slots().iter().zip(&mut one.state) {
@@ -208,8 +179,7 @@ fn totals_stay_right_after_two_to_the_fortieth_steps() {
         }
         let first = one.state[total].clone();
         for t in 0..1000 {
-            let mut tensor = Tensor::new(&mut one.params, &[1.0], slices(&mut one.state)).unwrap();
-            Workers::serial().step_model(&rule, (1 << 40) + t, std::slice::from_mut(&mut tensor)).unwrap();
+            Workers::serial().step_model(&rule, (1 << 40) + t, &mut [one.tensor()]).unwrap();
         }
         let sum = |parts: &[f32]| parts.iter().map(|&part| f64::from(part)).sum::<f64>();
         (sum(&one.state[total]) - sum(&first)) / by

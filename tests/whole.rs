@@ -1,11 +1,9 @@
 //! Rules that look at whole tensors: the same bits on every backend, at any number of threads, for any cut-off and
 //! alignment, and which tensors their sums go over. Their formulas are in `tests/accuracy`.
 
-mod common;
-
-use common::{Buffers, Random, configurations_of, whole};
-use gradstep::{AnyRule, Backend, DoG, Rule, Scope, Tensor, Workers, full_slots};
+use gradstep::{AnyRule, Backend, DoG, Rule, Scope, Workers, full_slots};
 use rayon::ThreadPoolBuilder;
+use testkit::{Buffers, Random, bits_of_model, configurations_of, signed, slices, tensors, whole};
 
 fn gradients(len: usize, random: &mut Random) -> Vec<f32> {
     (0..len).map(|i| if i % 10 == 3 { 0.0 } else { 10f32.powi(i as i32 % 4 - 2) * random.signed() }).collect()
@@ -24,8 +22,8 @@ fn backends_and_alignment_change_no_bit() {
                 let mut real = start.clone();
                 // Shifted: the slices begin one element behind.
                 let mut params = [&[0.0], &real.params[..]].concat();
-                let mut state: Vec<&mut [f32]> = real.state.iter_mut().map(Vec::as_mut_slice).collect();
-                backend.step(&rule, 2, &mut params[1..], &real.grads, &mut state).unwrap();
+                let state = &mut slices(&mut real.state);
+                backend.step(&rule, 2, &mut params[1..], &real.grads, state).unwrap();
                 real.params = params[1..].to_vec();
                 assert_eq!(
                     scalar.bits(),
@@ -38,14 +36,6 @@ fn backends_and_alignment_change_no_bit() {
     }
 }
 
-fn tensor(Buffers { params, grads, state }: &mut Buffers) -> Tensor<'_> {
-    Tensor::new(params, grads, state.iter_mut().map(Vec::as_mut_slice)).unwrap()
-}
-
-fn tensors(model: &mut [Buffers]) -> Vec<Tensor<'_>> {
-    model.iter_mut().map(tensor).collect()
-}
-
 #[test]
 fn threads_and_cut_offs_change_no_bit() {
     for name in whole() {
@@ -54,7 +44,6 @@ fn threads_and_cut_offs_change_no_bit() {
         let shapes = [70_000, 3, 0, 5000, 200_001];
         let start: Vec<Buffers> =
             shapes.iter().map(|&len| Buffers::random(&rule, len, &mut random)).collect();
-        let bits = |model: &[Buffers]| model.iter().map(Buffers::bits).collect::<Vec<_>>();
         let mut serial = start.clone();
         Workers::serial().step_model(&rule, 3, &mut tensors(&mut serial)).unwrap();
         for threads in 1..4 {
@@ -62,7 +51,7 @@ fn threads_and_cut_offs_change_no_bit() {
             let mut shared = start.clone();
             let workers = Workers::rayon().serial_below(0);
             pool.install(|| workers.step_model(&rule, 3, &mut tensors(&mut shared))).unwrap();
-            assert_eq!(bits(&serial), bits(&shared), "{name} on {threads} threads");
+            assert_eq!(bits_of_model(&serial), bits_of_model(&shared), "{name} on {threads} threads");
         }
     }
 }
@@ -74,7 +63,7 @@ fn scopes() {
     for rule in whole().map(|name| AnyRule::named(name).unwrap()).chain([layerwise]) {
         let mut random = Random(13);
         let new = |len, random: &mut Random| {
-            let params = (0..len).map(|_| random.signed()).collect();
+            let params = signed(len, random);
             Buffers::new(&rule, params, gradients(len, random))
         };
         let mut model = vec![new(300, &mut random), new(500, &mut random)];

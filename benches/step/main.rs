@@ -8,43 +8,24 @@ mod plain;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use gradstep::{AnyRule, Backend, new_state};
+use gradstep::{AnyRule, Backend};
+use testkit::{Buffers, models, slices};
 
 /// Elements a slice: with Adam's four slices 16 KiB, 512 KiB, 16 MiB and 256 MiB in all.
 const SIZES: [(&str, usize); 4] = [("L1", 1 << 10), ("L2", 1 << 15), ("L3", 1 << 20), ("DRAM", 1 << 24)];
 
 struct Problem {
-    params: Vec<f32>,
-    grads: Vec<f32>,
-    state: Vec<Vec<f32>>,
+    buffers: Buffers,
     step: u64,
 }
 
 impl Problem {
-    fn new(rule: &AnyRule, len: usize) -> Self {
-        let wave = |i: usize| (i % 1000) as f32 / 1000.0 - 0.5;
-        let params: Vec<f32> = (0..len).map(wave).collect();
-        let state = new_state(rule, &params);
-        Self { params, grads: (0..len).map(|i| wave(7 * i)).collect(), state, step: 1 }
-    }
-
-    /// The least number of bytes that a step moves.
-    fn traffic(&self) -> u64 {
-        let full = self.state.iter().filter(|slice| slice.len() == self.params.len()).count();
-        (size_of::<f32>() * self.params.len() * (3 + 2 * full)) as u64
-    }
-
-    fn slices(&mut self) -> (&mut [f32], &[f32], Vec<&mut [f32]>) {
-        (&mut self.params, &self.grads, self.state.iter_mut().map(Vec::as_mut_slice).collect())
-    }
-
     /// Runs one step. The step counter starts anew now and then: after too many, state would be subnormal. It starts from 2,
     /// since a first step looks at its state.
     fn run(&mut self, step: impl FnOnce(u64, &mut [f32], &[f32], &mut [&mut [f32]])) {
         self.step = self.step % 100 + 2;
-        let t = self.step;
-        let (params, grads, mut state) = self.slices();
-        step(t, params, grads, &mut state);
+        let Buffers { params, grads, state } = &mut self.buffers;
+        step(self.step, params, grads, &mut slices(state));
     }
 }
 
@@ -57,8 +38,8 @@ fn steps(criterion: &mut Criterion) {
             .warm_up_time(Duration::from_millis(200))
             .measurement_time(Duration::from_millis(600));
         for (level, len) in SIZES {
-            let mut problem = Problem::new(&rule, len);
-            group.throughput(Throughput::Bytes(problem.traffic()));
+            let mut problem = Problem { buffers: Buffers::waves(&rule, len), step: 1 };
+            group.throughput(Throughput::Bytes(models::traffic(&rule, len)));
             if let Some(plain) = plain::step(name) {
                 group.bench_function(BenchmarkId::new("plain loop", level), |bencher| {
                     bencher.iter(|| problem.run(plain));

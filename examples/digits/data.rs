@@ -3,8 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 
 use flate2::read::GzDecoder;
-
-use crate::random::Random;
+use testkit::Random;
 
 pub const PIXELS: usize = 64;
 pub const DIGITS: usize = 10;

@@ -25,7 +25,6 @@ mod data;
 mod drawing;
 mod network;
 mod progress;
-mod random;
 #[cfg(test)]
 mod resume;
 mod table;

@@ -3,10 +3,9 @@
 //! All parameters are one flat slice, as gradstep wants them. A layer is a row of weights for each of its inputs,
 //! and then a row of biases, as if for one more input that is always 1.
 
-use crate::{
-    data::{DIGITS, PIXELS, Sample},
-    random::Random,
-};
+use testkit::Random;
+
+use crate::data::{DIGITS, PIXELS, Sample};
 
 const HIDDEN: usize = 32;
 const FIRST_LAYER: usize = (PIXELS + 1) * HIDDEN;
@@ -37,8 +36,14 @@ fn init_layer<const OUT: usize>(layer: &mut [[f32; OUT]], random: &mut Random) {
     let inputs = layer.len() - 1;
     let bound = (6.0 / inputs as f32).sqrt();
     for weight in layer[..inputs].as_flattened_mut() {
-        *weight = bound * random.symmetric();
+        *weight = bound * symmetric(random);
     }
+}
+
+/// Uniform in [-1, 1). The figures of docs/telemetry.md come from these numbers, which `Random::signed` would draw otherwise.
+fn symmetric(random: &mut Random) -> f32 {
+    let signed24 = random.draw() as i64 >> 40;
+    signed24 as f32 / (1 << 23) as f32
 }
 
 /// Writes the mean gradient over the batch, and returns the mean loss.

@@ -27,7 +27,7 @@ impl Buffers {
     /// Gradients are above zero, and no number ever becomes subnormal, which many processors are slow with: averages
     /// do not decay, and adding gradients to a second moment, as the roofs do, leaves it above zero.
     pub fn new(rule: &impl Rule, elements: usize, aligned: bool, pass: bool) -> Self {
-        let wave = |i: usize| 0.25 + (i % 1000) as f32 / 1000.0;
+        let wave = |i: usize| 0.75 + testkit::wave(i);
         let floats = |value: &dyn Fn(usize) -> f32| Floats::new(elements, aligned, value);
         let slice = |slot: &Slot| Floats::new(slot.len(elements), aligned, &|_| 0.0);
         let mut buffers = Self {

@@ -6,10 +6,9 @@
 
 use arbitrary::{Result, Unstructured};
 use gradstep::{AnyRule, Backend, Error, Rule, Scope, Tensor, Workers, init_state};
-use gradstep_fuzz::{
-    any_rule, any_state, bits, change_state, is_elementwise, slices, step, steps_taken, values, with_tail,
-};
+use gradstep_fuzz::{any_rule, any_state, change_state, step, steps_taken, values, with_tail};
 use libfuzzer_sys::fuzz_target;
+use testkit::{Buffers, equal, is_elementwise, slices};
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -20,9 +19,7 @@ struct Case {
 
 #[derive(Clone, Debug)]
 struct Owned {
-    params: Vec<f32>,
-    grads: Vec<f32>,
-    state: Vec<Vec<f32>>,
+    buffers: Buffers,
     /// How many steps it has taken, if it counts them itself.
     counter: Option<u64>,
     /// Where it is cut in two.
@@ -42,16 +39,18 @@ impl Owned {
     fn any(u: &mut Unstructured<'_>, rule: &AnyRule, step: u64) -> Result<Self> {
         let len = u.int_in_range(0..=80)?;
         let mut owned = Self {
-            params: values(u, len)?,
-            grads: values(u, len)?,
-            state: any_state(u, rule, len)?,
+            buffers: Buffers {
+                params: values(u, len)?,
+                grads: values(u, len)?,
+                state: any_state(u, rule, len)?,
+            },
             counter: if u.arbitrary()? { Some(steps_taken(u)?) } else { None },
             cut: u.int_in_range(0..=len)?,
         };
         if owned.next_step(step) == 1 {
             owned.start(rule);
             if u.ratio(1, 8)? {
-                change_state(u, &mut owned.state)?;
+                change_state(u, &mut owned.buffers.state)?;
             }
         }
         Ok(owned)
@@ -63,25 +62,20 @@ impl Owned {
     }
 
     fn start(&mut self, rule: &AnyRule) {
-        let mut state: Vec<_> = slices(&mut self.state).collect();
-        init_state(rule, &self.params, &mut state).expect("state of that rule");
+        let Buffers { params, state, .. } = &mut self.buffers;
+        init_state(rule, params, &mut slices(state)).expect("state of that rule");
     }
 
     /// Whether its state is what comes before the first step.
     fn is_started(&self, rule: &AnyRule) -> bool {
         let mut started = self.clone();
         started.start(rule);
-        let (mine, start) = (self.state.iter().flatten(), started.state.iter().flatten());
-        mine.zip(start).all(|(x, y)| x == y || x.is_nan() && y.is_nan())
+        let [mine, start] = [self, &started].map(|owned| owned.buffers.state.iter().flatten());
+        mine.zip(start).all(|(&x, &y)| equal(x, y))
     }
 
     fn tensor(&mut self) -> Tensor<'_> {
-        let tensor = Tensor::new(&mut self.params, &self.grads, slices(&mut self.state)).expect("few slices");
-        self.counter.iter_mut().fold(tensor, Tensor::counter)
-    }
-
-    fn bits(&self) -> Vec<u32> {
-        self.state.iter().chain([&self.params]).flat_map(|values| bits(values)).collect()
+        self.counter.iter_mut().fold(self.buffers.tensor(), Tensor::counter)
     }
 
     /// The same in two parts, of which each counts for itself.
@@ -94,12 +88,12 @@ impl Owned {
     }
 
     fn slices_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
-        self.state.iter_mut().chain([&mut self.params, &mut self.grads])
+        let Buffers { params, grads, state } = &mut self.buffers;
+        state.iter_mut().chain([params, grads])
     }
 
     fn step(&mut self, backend: Backend, rule: &AnyRule, step: u64) {
-        let mut state: Vec<_> = slices(&mut self.state).collect();
-        backend.step(rule, step, &mut self.params, &self.grads, &mut state).expect("valid slices");
+        self.buffers.step(backend, rule, step).expect("valid slices");
     }
 }
 
@@ -133,7 +127,7 @@ impl Case {
         let join = |[first, rest]: [Owned; 2]| {
             let mut joined = first;
             joined.slices_mut().zip(rest.clone().slices_mut()).for_each(|(to, from)| to.append(from));
-            joined.bits()
+            joined.buffers.bits()
         };
         self.model.into_iter().map(|tensor| join(tensor.cut().map(step))).collect()
     }
@@ -145,7 +139,7 @@ impl Case {
 }
 
 fn all_bits(model: &[Owned]) -> Vec<Vec<u32>> {
-    model.iter().map(Owned::bits).collect()
+    model.iter().map(|owned| owned.buffers.bits()).collect()
 }
 
 fn check(case: &Case) {

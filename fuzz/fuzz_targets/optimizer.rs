@@ -13,10 +13,10 @@ use gradstep::{
     Scope, Slot, StateKind, Sum, Tensor, Value, Workers, full_slots, init_state,
 };
 use gradstep_fuzz::{
-    any_backend, any_rule, any_state, bits, change_options, count, is_elementwise, number, slices,
-    steps_taken, values, with_tail,
+    any_backend, any_rule, any_state, change_options, count, number, steps_taken, values, with_tail,
 };
 use libfuzzer_sys::fuzz_target;
+use testkit::{bits, is_elementwise, slices};
 
 const MOST_GROUPS: usize = 4;
 const MOST_PARAMS: usize = 48;
@@ -216,7 +216,7 @@ impl Entry {
     /// Makes the state that comes before the first step.
     fn start(&mut self, rule: &AnyRule) {
         if self.step == 0 {
-            let mut state: Vec<_> = slices(&mut self.state).collect();
+            let mut state = slices(&mut self.state);
             init_state(rule, &self.params, &mut state).expect("state of that rule");
         }
     }
@@ -311,7 +311,7 @@ impl Twin {
     fn step_alone(&mut self, rule: &AnyRule, item: &Item) {
         let entry = &mut self.entries[item.number];
         let (step, grads) = (entry.next_step(), item.grads.as_deref().expect("a gradient"));
-        let mut state: Vec<_> = slices(&mut entry.state).collect();
+        let mut state = slices(&mut entry.state);
         Backend::SCALAR.step(rule, step, &mut entry.params, grads, &mut state).expect("valid slices");
         entry.step = step;
     }

@@ -8,13 +8,11 @@
 use arbitrary::{Result, Unstructured};
 use gradstep::{
     AnyRule, Average, Backend, Error, Floats, FloatsMut, Format, Grads, NonFinite, Pass, PassReport,
-    PassTensor, Rule, Scope, Telemetry, TelemetrySlot, Workers, full_slots, splitmix64,
+    PassTensor, Rule, Scope, Telemetry, TelemetrySlot, Workers, full_slots,
 };
-use gradstep_fuzz::{
-    any_rule, any_state, bits, bits_of, change_state, count, is_elementwise, number, slices, step,
-    steps_taken, values, with_tail,
-};
+use gradstep_fuzz::{any_rule, any_state, change_state, count, number, step, steps_taken, values, with_tail};
 use libfuzzer_sys::fuzz_target;
+use testkit::{Random, bits, bits_of, equal, is_elementwise, slices};
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -210,10 +208,10 @@ impl Numbers {
 
 /// Any bits, or numbers about 1.
 fn any_halves(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<u16>> {
-    let (mut seed, any_bits) = (u.arbitrary::<u16>()?.into(), u.ratio(1, 4)?);
-    let half = |_| match splitmix64(&mut seed) {
-        random if any_bits => random as u16,
-        random => random as u16 & 0x83ff | (11 + (random >> 32) as u16 % 8) << 10,
+    let (mut random, any_bits) = (Random(u.arbitrary::<u16>()?.into()), u.ratio(1, 4)?);
+    let half = |_| {
+        let bits = random.bits(16) as u16;
+        if any_bits { bits } else { bits & 0x83ff | (11 + random.below(8) as u16) << 10 }
     };
     Ok((0..len).map(half).collect())
 }
@@ -268,7 +266,7 @@ impl Owned {
         let mut started = self.clone();
         started.start(rule);
         let (mine, start) = (self.state.iter().flatten(), started.state.iter().flatten());
-        mine.zip(start).all(|(x, y)| x == y || x.is_nan() && y.is_nan())
+        mine.zip(start).all(|(&x, &y)| equal(x, y))
     }
 
     fn tensor<'a>(&'a mut self, more: &'a [Floats<'a>], slot: &'a TelemetrySlot) -> PassTensor<'a> {
@@ -515,7 +513,7 @@ impl Case {
             let ordinary = old.abs() < 1e38 && param.abs() < 1e38;
             let expected = kept.next(step, *averaged, *old, *param);
             assert!(
-                !ordinary || bits_of(&expected) == bits_of(found),
+                !ordinary || bits_of(expected) == bits_of(*found),
                 "{found} and not {expected}, {kept:?}"
             );
         }

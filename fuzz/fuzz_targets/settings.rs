@@ -11,10 +11,10 @@ use gradstep::{
     train::{Batch, Plan, minimize},
 };
 use gradstep_fuzz::{
-    any_backend, any_rule, any_state, bits, change_options, count, limits, number, plain_values, slices,
-    step, with_tail,
+    any_backend, any_rule, any_state, change_options, count, limits, number, plain_values, step, with_tail,
 };
 use libfuzzer_sys::fuzz_target;
+use testkit::{bits, slices};
 
 /// A tensor in the midst of its training.
 #[derive(Clone)]
@@ -30,13 +30,13 @@ impl Trained {
         let params = plain_values(u, len)?;
         let mut state = any_state(u, &rule, len)?;
         state.iter_mut().flatten().for_each(|x| *x = if x.abs() < 8.0 { *x } else { 1.0 });
-        let mut started: Vec<_> = slices(&mut state).collect();
+        let mut started = slices(&mut state);
         init_state(&rule, &params, &mut started).expect("state of that rule");
         Ok(Self { rule, params, state })
     }
 
     fn step(&mut self, backend: Backend, step: u64, grads: &[f32]) -> std::result::Result<(), Error> {
-        let mut state: Vec<_> = slices(&mut self.state).collect();
+        let mut state = slices(&mut self.state);
         backend.step(&self.rule, step, &mut self.params, grads, &mut state)
     }
 
@@ -209,12 +209,12 @@ fn check_convert(u: &mut Unstructured<'_>) -> Result<()> {
     change_options(u, &mut to)?;
     let mut trained = Trained::new(u, from)?;
     let (number, before) = (count(u)?, trained.bits());
-    let mut state: Vec<_> = slices(&mut trained.state).collect();
+    let mut state = slices(&mut trained.state);
     match convert(&from, &to, number, &mut state) {
         Ok(rule) => {
             assert_eq!(rule.kind(), from.kind());
             let mut started = new_state(&rule, &trained.params);
-            let mut state: Vec<_> = slices(&mut started).collect();
+            let mut state = slices(&mut started);
             let grads = vec![0.5; trained.params.len()];
             let stepped = Backend::detect().step(&rule, 1, &mut trained.params, &grads, &mut state);
             stepped.expect("a rule that can step");

@@ -8,27 +8,17 @@ pub mod limits;
 use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use gradstep::{AnyRule, Backend, Kind, Rule, Scope, Slot, Value, splitmix64};
+use gradstep::{AnyRule, Backend, Kind, Rule, Value};
+use testkit::{AWKWARD, Random, sharing, whole};
 
 /// The fuzzer's bytes, and behind them up to `most` that follow from them. A short input would else make the first of all
 /// choices from where it ends.
 pub fn with_tail(data: &[u8], most: usize) -> Vec<u8> {
-    let mut seed = data.iter().fold(data.len() as u64, |seed, byte| {
-        let mut seed = seed << 8 ^ u64::from(*byte);
-        splitmix64(&mut seed)
-    });
-    let len = splitmix64(&mut seed) as usize % (most + 1);
-    let tail = (0..len.div_ceil(8)).flat_map(|_| splitmix64(&mut seed).to_le_bytes());
+    let mix = |seed: u64, byte: &u8| Random(seed << 8 ^ u64::from(*byte)).draw();
+    let mut random = Random(data.iter().fold(data.len() as u64, mix));
+    let len = random.below(most + 1);
+    let tail = (0..len.div_ceil(8)).flat_map(|_| random.draw().to_le_bytes());
     data.iter().copied().chain(tail.take(len)).collect()
-}
-
-/// The bits of a number. Which NaN an operation gives is not specified.
-pub fn bits_of(x: &f32) -> u32 {
-    if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }
-}
-
-pub fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(bits_of).collect()
 }
 
 /// Numbers of every kind, more often those that are of use.
@@ -93,47 +83,29 @@ pub fn step(u: &mut Unstructured<'_>) -> Result<u64> {
 
 /// Plain numbers, numbers at the edges, any bits at all, or the bits that the fuzzer chooses.
 pub fn values(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<f32>> {
-    const EDGES: [f32; 16] = [
-        0.0,
-        -0.0,
-        1.0,
-        -1.0,
-        1e-45,
-        -1e-40,
-        f32::MIN_POSITIVE,
-        f32::MAX,
-        f32::MIN,
-        1.8e19,
-        -2e19,
-        1e-20,
-        1e20,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-        f32::NAN,
-    ];
     let kind = u.int_in_range(0..=7)?;
     if kind == 7 {
         return (0..len).map(|_| Ok(f32::from_bits(u.arbitrary()?))).collect();
     }
-    let mut seed = u.arbitrary::<u16>()?.into();
-    let value = |_| match (kind, splitmix64(&mut seed)) {
-        (0..=3, random) => plain(random),
-        (4, random) if random % 4 == 0 => EDGES[(random >> 8) as usize % EDGES.len()],
-        (4, random) => plain(random),
-        (5, random) => EDGES[(random >> 8) as usize % EDGES.len()],
-        (_, random) => f32::from_bits(random as u32),
+    let mut random = Random(u.arbitrary::<u16>()?.into());
+    let value = |_| match kind {
+        4 if random.below(4) == 0 => AWKWARD[random.below(AWKWARD.len())],
+        0..=4 => plain(&mut random),
+        5 => AWKWARD[random.below(AWKWARD.len())],
+        _ => f32::from_bits(random.bits(32)),
     };
     Ok((0..len).map(value).collect())
 }
 
 /// Numbers that training could have: from -8 to 8.
 pub fn plain_values(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<f32>> {
-    let mut seed = u.arbitrary::<u16>()?.into();
-    Ok((0..len).map(|_| plain(splitmix64(&mut seed))).collect())
+    let mut random = Random(u.arbitrary::<u16>()?.into());
+    Ok((0..len).map(|_| plain(&mut random)).collect())
 }
 
-fn plain(random: u64) -> f32 {
-    (random as i32 >> 16) as f32 / 4096.0
+/// From -8 to 8, in steps of 1/4096.
+fn plain(random: &mut Random) -> f32 {
+    random.bits(16) as i16 as f32 / 4096.0
 }
 
 /// State as some step may have left it, or not.
@@ -151,19 +123,9 @@ pub fn change_state(u: &mut Unstructured<'_>, state: &mut [Vec<f32>]) -> Result<
     Ok(())
 }
 
-/// State slices in the form that a step takes.
-pub fn slices(state: &mut [Vec<f32>]) -> impl Iterator<Item = &mut [f32]> {
-    state.iter_mut().map(Vec::as_mut_slice)
-}
-
 /// The rules that look at whole tensors, and those of them that look at all tensors together.
-static WHOLE: LazyLock<[Vec<&str>; 2]> = LazyLock::new(|| {
-    let names = |choose: fn(&AnyRule) -> bool| {
-        let named = |name: &&&str| AnyRule::named(name).is_ok_and(|rule| choose(&rule));
-        AnyRule::NAMES.iter().filter(named).copied().collect()
-    };
-    [names(|rule| !is_elementwise(rule)), names(|rule| rule.scope() == Scope::Together)]
-});
+static WHOLE: LazyLock<[Vec<&str>; 2]> =
+    LazyLock::new(|| [whole().collect(), sharing().map(|rule| rule.name()).collect()]);
 
 /// Any preset of any rule, with some options changed.
 pub fn any_rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
@@ -204,11 +166,6 @@ pub fn change_options(u: &mut Unstructured<'_>, rule: &mut AnyRule) -> Result<()
         }
     }
     Ok(())
-}
-
-/// Whether a rule keeps nothing about whole tensors.
-pub fn is_elementwise(rule: &impl Rule) -> bool {
-    rule.slots().iter().all(Slot::is_full)
 }
 
 pub fn any_backend(u: &mut Unstructured<'_>) -> Result<Backend> {

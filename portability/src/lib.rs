@@ -21,7 +21,6 @@ extern crate std;
 #[cfg(feature = "checkpoint")]
 mod checkpoint;
 mod model;
-mod random;
 mod report;
 mod scene;
 mod table;
@@ -34,8 +33,9 @@ pub use {
     table::{TABLE, expected},
 };
 
-use gradstep::{Error, Format, Join, Options, Rule, Workers, splitmix64};
+use gradstep::{Error, Format, Join, Options, Rule, Workers};
 use model::Model;
+use testkit::{Random, bits_of};
 
 /// How long a training run is.
 const STEPS: u64 = 1000;
@@ -81,15 +81,15 @@ fn train<R: Rule + Options>(
     Ok(hash)
 }
 
-/// Which NaN an invalid operation gives is the one thing that machines don't agree on.
 fn fold(hash: u64, value: f32) -> u64 {
-    fold_bits(hash, if value.is_nan() { 0x7fc0_0000 } else { value.to_bits().into() })
+    fold_bits(hash, bits_of(value).into())
 }
 
+/// Which NaN an invalid operation gives is the one thing that machines don't agree on.
 fn fold64(hash: u64, value: f64) -> u64 {
     fold_bits(hash, if value.is_nan() { 0x7ff8 << 48 } else { value.to_bits() })
 }
 
 fn fold_bits(hash: u64, bits: u64) -> u64 {
-    splitmix64(&mut (hash ^ bits))
+    Random(hash ^ bits).draw()
 }

@@ -3,8 +3,9 @@
 use core::array;
 
 use gradstep::{Error, Extent, FloatsMut, Format, PassTensor, Rule, Slot, Tensor, init_state};
+use testkit::Random;
 
-use crate::{random::Random, scene::Scene};
+use crate::scene::Scene;
 
 /// The tensors' lengths. Registers have 4, 8 or 16 elements: there are tensors of one and of many, each with a rest.
 pub const LENGTHS: [usize; 4] = [1, 5, 17, LONGEST];

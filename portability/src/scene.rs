@@ -5,8 +5,9 @@ use gradstep::{
     Average, Error, NonFinite, Options, Pass, Rule, Value,
     schedule::{Constant, Cosine, Polynomial, Schedule, Warmup},
 };
+use testkit::Random;
 
-use crate::{STEPS, random::Random};
+use crate::STEPS;
 
 /// A training run, the same for each rule.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub const SCENES: &[Scene] = &[
         pass: None,
         factor: |t| Ok(Polynomial::new(STEPS, 1.5)?.factor(t)),
         start: |random, _| random.signed(),
-        gradient: |random, place, _| random.with_exponent(127 - place as u32 % 8),
+        gradient: |random, place, _| with_exponent(random, 127 - place as u32 % 8),
     },
     // What arithmetic is easily wrong about.
     Scene {
@@ -95,20 +96,30 @@ pub const SCENES: &[Scene] = &[
 /// Of a kind that goes by the place, or else all averages would be as large as the largest value.
 fn awkward(random: &mut Random, place: usize) -> f32 {
     match place % 8 {
-        0 => random.zero(),
-        1 => random.with_exponent(0),
+        0 => zero(random),
+        1 => with_exponent(random, 0),
         // The square is subnormal.
-        2 => random.with_exponent(60),
+        2 => with_exponent(random, 60),
         // Seldom so large that the square is infinite, or a norm would be nothing else.
-        3 if random.bits(8) == 0 => random.with_exponent(200),
+        3 if random.bits(8) == 0 => with_exponent(random, 200),
         // Seldom anything but zero.
-        4 if random.bits(5) > 0 => random.zero(),
+        4 if random.bits(5) > 0 => zero(random),
         5 => {
             let exponent = random.bits(7);
-            random.with_exponent(exponent)
+            with_exponent(random, exponent)
         }
         _ => random.signed(),
     }
+}
+
+/// Any of the floats with this exponent, of either sign. Zero and the subnormals have the exponent 0, and 1 has 127.
+fn with_exponent(random: &mut Random, exponent: u32) -> f32 {
+    f32::from_bits(random.bits(1) << 31 | exponent << 23 | random.bits(23))
+}
+
+/// Zero of either sign.
+fn zero(random: &mut Random) -> f32 {
+    f32::from_bits(random.bits(1) << 31)
 }
 
 impl Scene {

@@ -3,19 +3,14 @@
 //! An error is counted in units in the last place (ULP) of the largest magnitude that the value has had so far: a
 //! parameter that passes through zero has not become infinitely wrong there.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod reference;
 mod table;
-#[path = "../common/ulps.rs"]
-mod ulps;
 
-use common::{Buffers, Configuration, Random, configurations_of, presets};
 use gradstep::{AnyRule, Backend, Rule, Slot, Value};
 use rayon::prelude::*;
 use reference::Reference;
 use table::{Errors, Row, STEPS};
-use ulps::ulps;
+use testkit::{Buffers, Configuration, Random, configurations_of, presets, ulps};
 
 const ELEMENTS: usize = 37;
 
@@ -69,6 +64,12 @@ fn from_a_visible_estimate(mut configuration: Configuration) -> Configuration {
     configuration
 }
 
+/// Uniform in [-1, 1), with as many bits as an `f32` of this size has. `Random::signed` draws multiples of 2^-23, which near zero
+/// are rounded less.
+fn signed(random: &mut Random) -> f32 {
+    (2.0 * random.unit() - 1.0) as f32
+}
+
 /// Gradients of everyday sizes, each element with a scale of its own. One in ten is zero, where that has a meaning.
 fn gradient(rule: &AnyRule, scales: &[f32], params: &[f32], random: &mut Random) -> Vec<f32> {
     let rare = if without_eps(rule) { 1e-12 } else { 0.0 };
@@ -80,7 +81,7 @@ fn gradient(rule: &AnyRule, scales: &[f32], params: &[f32], random: &mut Random)
             // In a random walk there is no rate to be found: these are slopes of a bowl.
             scale * uphill * p
         } else {
-            scale * random.signed()
+            scale * signed(random)
         }
     };
     scales.iter().zip(params).map(element).collect()
@@ -96,7 +97,7 @@ fn fill_hessian(
 ) {
     let Some(slot) = rule.slots().iter().position(|slot| slot.name == "hessian") else { return };
     for (i, scale) in scales.iter().enumerate() {
-        let value = if random.below(10) == 0 { 0.0 } else { 100.0 * scale * random.signed().abs() };
+        let value = if random.below(10) == 0 { 0.0 } else { 100.0 * scale * signed(random).abs() };
         real.state[slot][i] = value;
         exact.fill(slot, i, value.into());
     }
@@ -119,7 +120,7 @@ impl<'a> Pair<'a> {
         let rule = &configuration.rule;
         let mut random = Random(7);
         let scales: Vec<f32> = (0..elements).map(|i| 10f32.powi(i as i32 % 5 - 3)).collect();
-        let params = (0..elements).map(|_| random.signed()).collect();
+        let params = (0..elements).map(|_| signed(&mut random)).collect();
         let mut real = Buffers::new(rule, params, vec![]);
         let mut exact = Reference::new(rule, &real.params);
         fill_hessian(rule, &scales, &mut random, &mut real, &mut exact);

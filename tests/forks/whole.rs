@@ -4,6 +4,7 @@ use gradstep::{
     DAdaptAdam, Decay, DoG, DoGInit, DoWG, Error, Lamb, Lars, NovoGrad, Prodigy, Rule, ScheduleFreeAdamW,
     ScheduleFreeSgd, Tensor, Workers, new_state, step,
 };
+use testkit::slices;
 
 use crate::{assert_close, assert_fork, run, run_from};
 
@@ -25,7 +26,7 @@ fn schedule_free_views() -> Result<(), Error> {
 /// The first steps of a tensor of two elements.
 fn run_two(rule: impl Rule, mut params: [f32; 2], grads: &[[f32; 2]]) -> [f32; 2] {
     let mut state = new_state(&rule, &params);
-    let mut slices: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut slices = slices(&mut state);
     for (t, grads) in (1..).zip(grads) {
         step(&rule, t, &mut params, grads, &mut slices).unwrap();
     }
@@ -110,8 +111,8 @@ fn dog_one_rate_for_all_or_for_each_layer() -> Result<(), Error> {
         let (mut first, mut second) = ([3.0], [4.0]);
         let (mut state, mut second_state) = (new_state(&rule, &first), new_state(&rule, &second));
         let mut model = [
-            Tensor::new(&mut first, &[3.0], state.iter_mut().map(Vec::as_mut_slice)).unwrap(),
-            Tensor::new(&mut second, &[4.0], second_state.iter_mut().map(Vec::as_mut_slice)).unwrap(),
+            Tensor::new(&mut first, &[3.0], slices(&mut state)).unwrap(),
+            Tensor::new(&mut second, &[4.0], slices(&mut second_state)).unwrap(),
         ];
         Workers::serial().step_model(&rule, 1, &mut model).unwrap();
         [first[0], second[0]]

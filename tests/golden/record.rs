@@ -7,8 +7,7 @@ use std::{collections::BTreeMap, fmt::Debug, io::Read as _, str::FromStr};
 
 use flate2::read::GzDecoder;
 use gradstep::Value;
-
-use crate::ulps::ulps;
+use testkit::ulps;
 
 /// A recorded file.
 #[derive(Default)]

@@ -1,8 +1,6 @@
 //! Options by name: what the frameworks call them, in which order they are set, which contradict each other, and which
 //! numbers they take.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod numbers;
 mod order;
 mod words;

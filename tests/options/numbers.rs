@@ -2,8 +2,7 @@
 
 use gradstep::{AnyRule, Backend, Domain, Error, Kind, OptionInfo, Options, Sgd};
 use proptest::prelude::*;
-
-use crate::common::{Buffers, configurations_of, presets};
+use testkit::{Buffers, configurations_of, presets};
 
 fn domain(option: &OptionInfo) -> Option<Domain> {
     if let Kind::Number(domain) = option.kind { Some(domain) } else { None }

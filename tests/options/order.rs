@@ -6,8 +6,7 @@ use gradstep::{
     PassTensor, RmsProp, Rprop, Rule, Sgd, Tensor, Value, Velocity, Workers, convert, par_step, step, train,
 };
 use proptest::prelude::*;
-
-use crate::common::Buffers;
+use testkit::{Buffers, slices};
 
 /// For each rule two or more options that exclude each other.
 fn contradictory() -> Vec<AnyRule> {
@@ -51,7 +50,7 @@ fn contradictory_rule_is_refused_by_every_entry_point_and_changes_nothing() {
         let mut buffers = Buffers::new(&rule, vec![1.0; 3], vec![0.5; 3]);
         let before = buffers.bits();
         let Buffers { params, grads, state } = &mut buffers;
-        let mut state: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut state = slices(state);
         assert_conflict(step(&rule, 1, params, grads, &mut state));
         assert_conflict(par_step(&rule, 1, params, grads, &mut state));
         assert_conflict(convert(&rule, &rule, 1, &mut state));

@@ -2,8 +2,7 @@
 //! does.
 
 use gradstep::{Adam, AnyRule, Backend, Error, Rule, Value};
-
-use crate::common::{Buffers, presets};
+use testkit::{Buffers, presets};
 
 /// A preset whose framework has an argument `weight_decay`, and how it enters a step there.
 const DECAYS: &[(&str, &str, &str)] = &[

@@ -2,10 +2,10 @@
 
 use gradstep::{AnyRule, Backend, Join, NonFinite, Pass, PassReport, Tensor, Workers};
 use proptest::prelude::*;
+use testkit::{Random, configurations_of};
 
 use crate::{
     cases::{Case, any_len, shown},
-    common::{Random, configurations_of},
     model::{Outcome, Owned, assert_same, outcome, with_tensors},
     parts::Parts,
     twin::{self, Known},

@@ -1,16 +1,15 @@
 //! What becomes of gradients that are not finite: refused steps and skipped tensors change nothing, bit for bit.
 
 use gradstep::{
-    AnyRule, LossScaler, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor, Rule as _, Saved,
-    Sgd, StateKind, Telemetry, Workers,
+    AnyRule, Format, Grads, LossScaler, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor,
+    Rule as _, Saved, Sgd, StateKind, Telemetry, Workers,
 };
-use half::f16;
 use proptest::prelude::*;
+use testkit::Random;
 
 use crate::{
     cases::{Case, any_len, share_numbers, shared_numbers, shown},
-    common::Random,
-    model::{Owned, Padded, assert_same, with_tensors},
+    model::{Numbers, Owned, Padded, assert_same, with_tensors},
 };
 
 /// A case with a policy, and which of its tensors are poisoned.
@@ -180,8 +179,8 @@ fn a_loss_scaler_finds_its_scale() {
         scales.push(scaler.scale().log2());
         let pass = Pass::new().check(NonFinite::Refuse).loss_scale(scaler.scale()).unwrap();
         // 2^15 is the largest power that binary16 has.
-        let grads = [f16::from_f64(0.25 * scaler.scale())];
-        let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+        let grads = Numbers::new(Some(Format::F16), &[0.25 * scaler.scale() as f32]);
+        let tensor = PassTensor::new(&mut params[..], Grads::Read(grads.read()), []).unwrap();
         let rule = Sgd::torch().lr(1.0).unwrap();
         let report = Workers::serial().step_pass(&pass, &rule, step, &mut [tensor]).unwrap();
         scaler.update(report.refused);

@@ -1,10 +1,12 @@
 //! Each part alone, on numbers that can be checked by hand, and where two parts meet: in which order they come.
 
 use gradstep::{
-    Average, Floats, Format, Momentum, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor, Sgd,
-    Workers,
+    Average, Floats, FloatsMut, Format, Grads, Momentum, NonFinite, Optimizer, Pass, PassParam, PassReport,
+    PassTensor, Sgd, Workers,
 };
 use half::{bf16, f16};
+
+use crate::model::Numbers;
 
 /// Descends by the gradient itself.
 fn sgd() -> Sgd {
@@ -47,11 +49,13 @@ fn the_loss_scale_is_taken_out() {
 
 #[test]
 fn micro_batches_are_added_up_and_their_mean_is_a_loss_scale() {
-    let (second, third) = ([3.0_f32, 4.0], [bf16::from_f32(0.5), bf16::from_f32(-2.0)]);
-    let more = [Floats::from(&second[..]), Floats::from(&third[..])];
+    let first = Numbers::new(Some(Format::F16), &[1.0, 2.0]);
+    let (second, third) = ([3.0, 4.0], Numbers::new(Some(Format::Bf16), &[0.5, -2.0]));
+    let more = [Floats::from(&second[..]), third.read()];
     for (scale, expected) in [(1.0, [-4.5, -4.0]), (2.0, [-2.25, -2.0])] {
-        let (mut params, grads) = ([0.0_f32; 2], [f16::from_f32(1.0), f16::from_f32(2.0)]);
-        let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap().more_grads(&more);
+        let mut params = [0.0_f32; 2];
+        let tensor =
+            PassTensor::new(&mut params[..], Grads::Read(first.read()), []).unwrap().more_grads(&more);
         let _ = step(&Pass::new().loss_scale(scale).unwrap(), &mut [tensor]);
         assert_eq!(params, expected);
     }
@@ -180,7 +184,7 @@ fn parts_have_their_order() {
 /// What is in the storage after a step from `start` by `-change`.
 fn stored(format: Format, start: u16, change: f32) -> u16 {
     let (mut params, grads) = ([start], [-change]);
-    let tensor = PassTensor::new(gradstep::FloatsMut::Half(format, &mut params), &grads[..], []).unwrap();
+    let tensor = PassTensor::new(FloatsMut::Half(format, &mut params), &grads[..], []).unwrap();
     let _ = step(&Pass::new(), &mut [tensor]);
     params[0]
 }
@@ -201,13 +205,13 @@ fn parameters_of_16_bits_are_rounded_to_nearest_even() {
 
 #[test]
 fn parameters_are_copied_out_and_gradients_zeroed() {
-    let (mut params, mut grads) = ([1.0_f32, 2.0], [bf16::from_f32(-0.5), bf16::from_f32(1.0)]);
-    let mut copy = [f16::ZERO; 2];
-    let tensor = PassTensor::new(&mut params[..], &mut grads[..], []).unwrap().copy_out(&mut copy[..]);
-    let _ = step(&Pass::new().zero_grads(), &mut [tensor]);
+    let (mut params, mut grads) = ([1.0_f32, 2.0], Numbers::new(Some(Format::Bf16), &[-0.5, 1.0]));
+    let mut copy = Numbers::new(Some(Format::F16), &[0.0; 2]);
+    let tensor = PassTensor::new(&mut params[..], Grads::Write(grads.write()), []).unwrap();
+    let _ = step(&Pass::new().zero_grads(), &mut [tensor.copy_out(copy.write())]);
     assert_eq!(params, [1.5, 1.0]);
-    assert_eq!(copy.map(f16::to_f32), params);
-    assert_eq!(grads, [bf16::ZERO; 2]);
+    assert_eq!(copy.values(), params);
+    assert_eq!(grads.bits(), [0; 2]);
 }
 
 /// A parameter that is as large as the number of the step, if nothing overwrites it, and its average, step by step.
@@ -272,10 +276,10 @@ fn averages_take_the_parameters_place_when_they_pause() {
 fn averages_and_copies_are_of_the_bounded_parameters() {
     let pass = Pass::new().bounds(0.0, 1.0).unwrap().average(Average::mean());
     let (mut params, grads) = ([0.0_f32], [-5.0_f32]);
-    let (mut average, mut copy) = ([0.0_f32], [bf16::ZERO]);
+    let (mut average, mut copy) = ([0.0_f32], Numbers::new(Some(Format::Bf16), &[0.0]));
     let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
-    let _ = step(&pass, &mut [tensor.average(&mut average, &mut 0).copy_out(&mut copy[..])]);
-    assert_eq!((params, average, copy), ([1.0], [1.0], [bf16::ONE]));
+    let _ = step(&pass, &mut [tensor.average(&mut average, &mut 0).copy_out(copy.write())]);
+    assert_eq!((params, average, &copy.values()[..]), ([1.0], [1.0], &[1.0][..]));
 }
 
 #[test]

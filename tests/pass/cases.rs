@@ -1,9 +1,9 @@
 //! Random passes over random models.
 
 use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Scope, Workers, full_slots};
+use testkit::{Random, configurations_of, elementwise};
 
 use crate::{
-    common::{Random, configurations_of},
     model::{Owned, Padded, with_tensors},
     parts::Parts,
 };
@@ -127,7 +127,7 @@ pub fn any_rule(random: &mut Random) -> AnyRule {
 
 /// One that steps element by element, so that shards can be stepped.
 pub fn elementwise_rule(random: &mut Random) -> AnyRule {
-    let names: Vec<_> = crate::common::elementwise().collect();
+    let names: Vec<_> = elementwise().collect();
     let rule = rule_of(&names, random);
     assert_eq!(full_slots(rule.slots()), rule.slots().len());
     rule

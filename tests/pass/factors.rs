@@ -3,11 +3,10 @@
 use gradstep::{
     AnyRule, Backend, FloatsMut, Format, LossScaler, NonFinite, Pass, PassTensor, Sgd, TelemetrySlot, Workers,
 };
-use half::bf16;
 use proptest::prelude::*;
+use testkit::{Random, configurations_of, signed};
 
 use crate::{
-    common::{Random, configurations_of},
     model::{Numbers, Owned, assert_same, with_tensors},
     parts::Parts,
     twin,
@@ -83,8 +82,8 @@ fn power_of_two(exponent: i32) -> f64 {
 
 /// Numbers of bf16 of about this size.
 fn gradient(random: &mut Random, len: usize, exponent: i32) -> Vec<f32> {
-    let mut element = || bf16::from_f32(random.signed()).to_f32() * power_of_two(exponent) as f32;
-    (0..len).map(|_| element()).collect()
+    let numbers = Numbers::new(Some(Format::Bf16), &signed(len, random));
+    numbers.values().into_iter().map(|x| x * power_of_two(exponent) as f32).collect()
 }
 
 proptest! {

@@ -4,8 +4,9 @@ use std::ops::{Deref, DerefMut, Range};
 
 use gradstep::{Floats, FloatsMut, Format, Grads, PassTensor, Rule, Telemetry, TelemetrySlot, new_state};
 use half::{bf16, f16};
+use testkit::Random;
 
-use crate::{common::Random, parts::Parts};
+use crate::parts::Parts;
 
 /// Numbers between sentinels, so that they begin where an alignment test wants them to.
 #[derive(Clone, Debug)]
@@ -91,11 +92,6 @@ pub fn inward((low, high): (f32, f32), format: Option<Format>) -> (f32, f32) {
     (lowest, highest)
 }
 
-/// All NaN taken for the same one.
-pub fn bits_of(x: f32) -> u32 {
-    if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }
-}
-
 impl Numbers {
     pub fn new(format: Option<Format>, values: &[f32]) -> Self {
         match format {
@@ -156,7 +152,7 @@ impl Numbers {
 
     /// What is compared; 16 bits are widened exactly.
     pub fn bits(&self) -> Vec<u32> {
-        self.values().into_iter().map(bits_of).collect()
+        testkit::bits(&self.values())
     }
 
     fn shifted(&self, pad: usize) -> Self {
@@ -276,7 +272,7 @@ impl Owned {
 
     /// The bits of everything that a pass may change.
     pub fn bits(&self) -> Vec<Vec<u32>> {
-        let single = |values: &Padded<f32>| values.iter().copied().map(bits_of).collect();
+        let single = |values: &Padded<f32>| testkit::bits(values);
         let halves = [Some(&self.params), Some(&self.grads), self.copy.as_ref()];
         let singles = self.state.iter().chain(&self.average).map(single);
         let averaged = vec![self.averaged as u32];

@@ -1,8 +1,7 @@
 //! The parts of a pass as plain data, to be drawn at random, given to the crate, and read by the naive twin.
 
 use gradstep::{Average, Error, NonFinite, Pass};
-
-use crate::common::Random;
+use testkit::Random;
 
 #[derive(Clone, Debug)]
 pub struct Parts {

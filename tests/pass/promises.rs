@@ -2,13 +2,10 @@
 //! format.
 
 use gradstep::{Average, Error, FloatsMut, Format, Optimizer, Pass, PassParam, PassTensor, Sgd, Workers};
-use half::{bf16, f16};
 use proptest::prelude::*;
+use testkit::Random;
 
-use crate::{
-    common::Random,
-    model::{FORMATS, Numbers, inward, round, widen},
-};
+use crate::model::{FORMATS, Numbers, inward, round, widen};
 
 const HALVES: [Format; 2] = [Format::Bf16, Format::F16];
 
@@ -118,7 +115,7 @@ fn bounds_hold_for_every_copy_in_16_bits() {
 #[test]
 fn the_nearest_number_inside_of_bounds_is_stored() {
     let pass = Pass::new().bounds(-0.1, 0.1).unwrap();
-    let left = left_of_bits(&pass, Format::Bf16, &[0.5, -0.5].map(|x| bf16::from_f32(x).to_bits()));
+    let left = left_of_bits(&pass, Format::Bf16, &[0.5, -0.5].map(|x| round(Format::Bf16, x)));
     assert_eq!(
         left.iter().map(|&bits| widen(Format::Bf16, bits)).collect::<Vec<_>>(),
         [0.099_609_375, -0.099_609_375]
@@ -165,8 +162,8 @@ fn bounds_without_a_number_of_the_format_are_refused() {
 fn a_refusal_of_bounds_names_parameter_and_format() {
     let mut optimizer = Optimizer::new(Sgd::torch()).unwrap();
     let id = optimizer.register("decoder.norm", 1).unwrap();
-    let (mut params, grads) = ([bf16::ONE], [0.5_f32]);
-    let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+    let (mut params, grads) = (Numbers::new(Some(Format::Bf16), &[1.0]), [0.5_f32]);
+    let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
     let pass = Pass::new().bounds(1.001, 1.002).unwrap();
     let refused =
         optimizer.step_pass(&Workers::serial(), &pass, &mut [PassParam { id, tensor }]).unwrap_err();
@@ -183,17 +180,18 @@ fn bounds_hold_for_an_average_that_takes_the_parameters_place() {
     let pass = Pass::new().bounds(-0.1, 0.1).unwrap().average(kept);
     for format in FORMATS {
         let mut params = Numbers::new(format, &[0.05, -0.05]);
-        let (grads, mut average, mut copy) = ([0.0_f32; 2], [5.0_f32, -5.0], [f16::ZERO; 2]);
+        let (grads, mut average) = ([0.0_f32; 2], [5.0_f32, -5.0]);
+        let mut copy = Numbers::new(Some(Format::F16), &[0.0; 2]);
         let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
         let mut averaged = 1;
-        let mut list = [tensor.average(&mut average, &mut averaged).copy_out(&mut copy[..])];
+        let mut list = [tensor.average(&mut average, &mut averaged).copy_out(copy.write())];
         let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 2, &mut list).unwrap();
         assert_eq!(report.stepped, 1);
         let highest = inward((-0.1, 0.1), format).1;
         assert_eq!(params.values(), [highest, -highest]);
         // A number of the other format that lies between the bounds as well is copied as it is.
         let highest = highest.min(inward((-0.1, 0.1), Some(Format::F16)).1);
-        assert_eq!(copy.map(f16::to_f32), [highest, -highest]);
+        assert_eq!(copy.values(), [highest, -highest]);
         assert!(average[0] > 4.0, "the average itself stays what it is");
     }
 }
@@ -294,16 +292,17 @@ fn the_norm_holds_for_an_average_that_takes_the_parameters_place() {
     for format in FORMATS {
         let pass = Pass::new().max_norm(1.0).unwrap().average(kept).bounds(-0.7, 1.0).unwrap();
         let mut params = Numbers::new(format, &[0.1, 0.2, 0.3, 0.4]);
-        let (grads, mut average, mut copy) = ([0.0_f32; 4], [3.0_f32, -7.0, 0.3, 0.3], [bf16::ZERO; 4]);
+        let (grads, mut average) = ([0.0_f32; 4], [3.0_f32, -7.0, 0.3, 0.3]);
+        let mut copy = Numbers::new(Some(Format::Bf16), &[0.0; 4]);
         let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
         let mut averaged = 1;
-        let mut list = [tensor.rows(2).average(&mut average, &mut averaged).copy_out(&mut copy[..])];
+        let mut list = [tensor.rows(2).average(&mut average, &mut averaged).copy_out(copy.write())];
         let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 2, &mut list).unwrap();
         assert_eq!(report.stepped, 1);
         let values = params.values();
         assert!(values.chunks(2).all(|row| is_within(row, 1.0)), "{values:?}");
         assert!(norm(&values[..2]) > 0.7 && values[1] >= -0.7);
-        let copies = copy.map(bf16::to_f32);
+        let copies = copy.values();
         assert!(copies.chunks(2).all(|row| is_within(row, 1.0)), "{copies:?}");
     }
 }
@@ -312,13 +311,13 @@ fn the_norm_holds_for_an_average_that_takes_the_parameters_place() {
 #[test]
 fn a_copy_is_of_the_stored_parameters() {
     let pass = Pass::new().average(Average::exponential(0.5).unwrap().overwrite_every(1));
-    let (mut params, grads) = ([bf16::ONE], [0.0_f32]);
+    let (mut params, grads) = (Numbers::new(Some(Format::Bf16), &[1.0]), [0.0_f32]);
     let (mut average, mut copy) = ([1.01_f32], [0.0_f32]);
-    let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+    let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
     let mut averaged = 1;
     let mut list = [tensor.average(&mut average, &mut averaged).copy_out(&mut copy[..])];
     let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 2, &mut list).unwrap();
     assert_eq!(report.stepped, 1);
-    assert_eq!(copy, [params[0].to_f32()]);
+    assert_eq!(copy[..], params.values());
     assert_ne!(copy, average);
 }

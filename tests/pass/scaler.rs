@@ -2,8 +2,7 @@
 
 use gradstep::{Domain, Error, LossScaler, Pass};
 use proptest::prelude::*;
-
-use crate::common::Random;
+use testkit::Random;
 
 const INTERESTING: [f64; 34] = [
     0.0,

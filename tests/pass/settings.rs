@@ -1,10 +1,9 @@
 //! Every setting of a pass is refused or works over its whole domain, and a part that no tensor could have is refused.
 
 use gradstep::{
-    Average, Error, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor, Sgd, TelemetrySlot,
-    Workers,
+    Average, Error, Format, Grads, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor, Sgd,
+    TelemetrySlot, Workers,
 };
-use half::bf16;
 
 use crate::model::{FORMATS, Numbers, Owned, assert_same, with_tensors};
 
@@ -421,11 +420,11 @@ fn a_part_that_no_tensor_has_is_refused() {
 /// Zeroed gradients in 16 bits are positive zeros.
 #[test]
 fn zeroed_halves_are_positive() {
-    let (mut params, mut grads) = ([1.0_f32], [bf16::NEG_INFINITY]);
+    let (mut params, mut grads) = ([1.0_f32], Numbers::new(Some(Format::Bf16), &[f32::NEG_INFINITY]));
     let pass = Pass::new().check(NonFinite::Refuse).zero_grads_always();
-    let mut list = [PassTensor::new(&mut params[..], &mut grads[..], []).unwrap()];
+    let mut list = [PassTensor::new(&mut params[..], Grads::Write(grads.write()), []).unwrap()];
     assert!(Workers::serial().step_pass(&pass, &sgd(), 1, &mut list).unwrap().refused);
-    assert_eq!(grads[0].to_bits(), 0);
+    assert_eq!(grads.bits(), [0]);
 }
 
 /// Finite gradients on both sides of zero, so far from the mean of their row that the difference overflows.

@@ -2,10 +2,10 @@
 
 use gradstep::{GradSums, PassReport, PassTensor, Telemetry, Workers};
 use proptest::prelude::*;
+use testkit::Random;
 
 use crate::{
     cases::{Case, elementwise_rule, shown},
-    common::Random,
     model::{Owned, Padded, assert_same, with_tensors},
     parts::{Clip, Parts},
 };

@@ -1,14 +1,13 @@
 //! What a step tells of itself, against plain formulas in `f64`.
 
 use gradstep::{
-    AnyRule, Momentum, NonFinite, Pass, PassTensor, Rule, Sgd, Telemetry, TelemetrySlot, Workers,
+    AnyRule, Format, Momentum, NonFinite, Pass, PassTensor, Rule, Sgd, Telemetry, TelemetrySlot, Workers,
 };
-use half::bf16;
+use testkit::{Random, elementwise, signed};
 
 use crate::{
     cases::any_rule,
-    common::{Random, elementwise},
-    model::{Owned, with_tensors},
+    model::{Numbers, Owned, with_tensors},
 };
 
 /// Takes the second step of a rule, with telemetry.
@@ -19,12 +18,8 @@ fn told(pass: &Pass, rule: &impl Rule, model: &mut [Owned]) -> Vec<Telemetry> {
     model.iter().flat_map(|tensor| tensor.told).collect()
 }
 
-fn values(len: usize, random: &mut Random) -> Vec<f32> {
-    (0..len).map(|_| random.signed()).collect()
-}
-
 fn random_tensor(rule: &impl Rule, len: usize, random: &mut Random) -> Owned {
-    let mut tensor = Owned::plain(rule, &values(len, random), &values(len, random));
+    let mut tensor = Owned::plain(rule, &signed(len, random), &signed(len, random));
     for slice in &mut tensor.state {
         slice.iter_mut().for_each(|x| *x = random.signed().abs());
     }
@@ -123,12 +118,13 @@ fn gradients_that_clipping_spoils_are_counted() {
 fn updates_that_rounding_loses_are_counted() {
     let mut random = Random(3);
     let rule = Sgd::torch().lr(1e-3).unwrap();
-    let (old, grads) = (values(3000, &mut random), values(3000, &mut random));
-    let old: Vec<bf16> = old.into_iter().map(bf16::from_f32).collect();
+    let (old, grads) = (signed(3000, &mut random), signed(3000, &mut random));
+    let old = Numbers::new(Some(Format::Bf16), &old);
     let (mut params, slot) = (old.clone(), TelemetrySlot::default());
-    let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap().telemetry(&slot);
+    let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap().telemetry(&slot);
     let _ = Workers::serial().step_pass(&Pass::new(), &rule, 1, &mut [tensor]).unwrap();
-    let lost = (0..3000).filter(|&i| params[i] == old[i] && grads[i] != 0.0).count();
+    let pairs = params.values().into_iter().zip(old.values()).zip(&grads);
+    let lost = pairs.filter(|&((new, old), &g)| new == old && g != 0.0).count();
     assert!(lost > 1000);
     assert_eq!(slot.get().lost_updates(), lost as u64);
 }

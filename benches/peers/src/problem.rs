@@ -1,5 +1,7 @@
 //! What all contenders are given.
 
+use testkit::wave;
+
 pub const LR: f64 = 1e-3;
 pub const BETA1: f64 = 0.9;
 pub const BETA2: f64 = 0.999;
@@ -14,7 +16,6 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(elements: usize) -> Self {
-        let wave = |i: usize| (i % 1000) as f32 / 1000.0 - 0.4995;
         Self {
             params: (0..elements).map(wave).collect(),
             grads: (0..elements).map(|i| wave(7 * i)).collect(),

@@ -15,7 +15,6 @@ mod data;
 pub mod device;
 mod hash;
 mod network;
-mod random;
 mod training;
 
 pub use {

@@ -7,10 +7,9 @@
 
 use core::iter::zip;
 
-use crate::{
-    data::{DIGITS, PIXELS, Sample},
-    random::Random,
-};
+use testkit::Random;
+
+use crate::data::{DIGITS, PIXELS, Sample};
 
 const HIDDEN: usize = 16;
 const FIRST_LAYER: usize = (PIXELS + 1) * HIDDEN;
@@ -29,7 +28,7 @@ pub fn init(params: &mut [f32], seed: u64) {
 
 fn init_layer<const OUT: usize>(layer: &mut [[f32; OUT]], random: &mut Random) {
     if let Some((bias, weights)) = layer.split_last_mut() {
-        weights.as_flattened_mut().fill_with(|| 0.1 * random.symmetric());
+        weights.as_flattened_mut().fill_with(|| 0.1 * random.signed());
         bias.fill(0.0);
     }
 }
