@@ -6,8 +6,8 @@ mod pairs;
 use std::{env, hint::black_box};
 
 use gradstep::{
-    AdamW, AnyRule, Average, Floats, FloatsMut, Format, Join, NonFinite, Pass, PassTensor, Telemetry,
-    TelemetrySlot, Tensor, Workers,
+    AdamW, AnyRule, Average, Floats, FloatsMut, Format, Join, NonFinite, Pass, Telemetry, TelemetrySlot,
+    Tensor, Workers,
 };
 use pairs::{pair, report};
 use rayon::prelude::*;
@@ -78,20 +78,20 @@ impl Buffers {
         Tensor::new(&mut self.params, &self.grads, state).expect("two state slices")
     }
 
-    fn bare(&mut self) -> PassTensor<'_> {
+    fn bare(&mut self) -> Tensor<'_> {
         let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
-        PassTensor::new(&mut self.params[..], &mut self.grads[..], state).expect("two state slices")
+        Tensor::new(&mut self.params[..], &mut self.grads[..], state).expect("two state slices")
     }
 
-    fn with_copy(&mut self) -> PassTensor<'_> {
+    fn with_copy(&mut self) -> Tensor<'_> {
         let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
-        let tensor = PassTensor::new(&mut self.params[..], &mut self.grads[..], state);
+        let tensor = Tensor::new(&mut self.params[..], &mut self.grads[..], state);
         tensor.expect("two state slices").copy_out(FloatsMut::Half(Format::Bf16, &mut self.copy))
     }
 
-    fn with_average(&mut self) -> PassTensor<'_> {
+    fn with_average(&mut self) -> Tensor<'_> {
         let state = [&mut self.exp_avg[..], &mut self.exp_avg_sq[..]];
-        let tensor = PassTensor::new(&mut self.params[..], &mut self.grads[..], state);
+        let tensor = Tensor::new(&mut self.params[..], &mut self.grads[..], state);
         tensor.expect("two state slices").average(&mut self.average, &mut self.averaged)
     }
 }
@@ -100,7 +100,7 @@ fn rule() -> AnyRule {
     AnyRule::AdamW(AdamW::torch())
 }
 
-fn step<J: Join>(workers: &Workers<J>, pass: &Pass, tensor: PassTensor<'_>) {
+fn step<J: Join>(workers: &Workers<J>, pass: &Pass, tensor: Tensor<'_>) {
     let _ = workers.step_pass(pass, &rule(), 10, &mut [tensor]).expect("valid slices");
 }
 

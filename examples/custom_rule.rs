@@ -37,7 +37,7 @@ impl Rule for Signum {
 
     /// Called once a step, so whatever is the same for all elements is computed here. A power of beta or a bias
     /// correction would come from the number of the step, which Signum does not need.
-    fn with_kernel<V: KernelVisitor>(&self, _step: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _step: u64, _: &[f64], visitor: V) -> V::Output {
         // Subtracted before it is rounded: in `f32`, 1 - 0.9 is 3 ulps off.
         visitor.visit(Signed { lr: self.lr as f32, rest: (1.0 - self.beta) as f32 })
     }

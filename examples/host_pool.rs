@@ -53,7 +53,7 @@ fn train<J: Join>(join: J) -> Result<Vec<Vec<f32>>, gradstep::Error> {
     for _ in 0..50 {
         let grads: Vec<Vec<f32>> = params.iter().map(|p| p.iter().map(|x| 2.0 * x).collect()).collect();
         let mut model: Vec<_> = (ids.iter().zip(&mut params).zip(&grads))
-            .map(|((&id, params), grads)| Param { id, params, grads: Some(grads) })
+            .map(|((&id, params), grads)| Param::new(id, params, grads))
             .collect();
         let report = optimizer.step(&workers, &mut model)?;
         assert_eq!(report.stepped, params.len());

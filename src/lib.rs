@@ -61,7 +61,7 @@ mod training;
 #[cfg(feature = "alloc")]
 pub use model::{
     ids::{GroupId, ParamId},
-    optimizer::{Optimizer, Param},
+    optimizer::{Optimizer, Param, Report},
     saved::{Saved, SavedParam},
 };
 #[cfg(feature = "alloc")]
@@ -96,7 +96,7 @@ pub use {
     step::{init_state, step},
     tensor::{
         grad_sums::GradSums,
-        report::Report,
+        report::PassReport,
         telemetry::{Telemetry, TelemetrySlot},
         tensor::Tensor,
     },

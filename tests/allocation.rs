@@ -5,8 +5,8 @@
 use std::alloc::System;
 
 use gradstep::{
-    AnyRule, Average, Backend, FloatsMut, Format, Join, NonFinite, Optimizer, Param, Pass, PassParam,
-    PassTensor, Rayon, Rule, Serial, TelemetrySlot, Workers,
+    AnyRule, Average, Backend, FloatsMut, Format, Join, NonFinite, Optimizer, Param, Pass, Rayon, Rule,
+    Serial, TelemetrySlot, Tensor, Workers,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use testkit::{Buffers, Random, slices, tensors};
@@ -75,9 +75,8 @@ fn optimizer_steps(rule: &AnyRule, model: &mut [Buffers]) -> usize {
         .map(|(i, b)| optimizer.register(&i.to_string(), b.params.len()).unwrap())
         .collect();
     assert_eq!(rule.slots().len(), model[0].state.len());
-    let mut list: Vec<_> = (ids.iter().zip(model))
-        .map(|(&id, b)| Param { id, params: &mut b.params, grads: Some(&b.grads) })
-        .collect();
+    let mut list: Vec<_> =
+        (ids.iter().zip(model)).map(|(&id, b)| Param::new(id, &mut b.params, &b.grads)).collect();
     optimizer.step(&workers, &mut list).unwrap();
     allocations(|| {
         for _ in 2..STEPS {
@@ -114,7 +113,7 @@ impl Beside {
         .collect()
     }
 
-    fn with<'a>(&'a mut self, tensor: PassTensor<'a>) -> PassTensor<'a> {
+    fn with<'a>(&'a mut self, tensor: Tensor<'a>) -> Tensor<'a> {
         tensor
             .average(&mut self.average, &mut self.averaged)
             .copy_out(FloatsMut::Half(Format::Bf16, &mut self.copy))
@@ -143,8 +142,8 @@ fn optimizer_passes(join: impl Join, rule: &AnyRule, model: &mut [Buffers]) -> u
     let mut list: Vec<_> = (model.iter_mut().zip(&mut beside).enumerate())
         .map(|(i, (b, beside))| {
             let id = optimizer.register(&i.to_string(), b.params.len()).unwrap();
-            let tensor = PassTensor::new(&mut b.params[..], &b.grads[..], []).unwrap();
-            PassParam { id, tensor: beside.with(tensor) }
+            let tensor = Tensor::new(&mut b.params[..], &b.grads[..], []).unwrap();
+            Param { id, tensor: beside.with(tensor) }
         })
         .collect();
     let _ = optimizer.step_pass(&workers, &pass_of_step(1), &mut list).unwrap();

@@ -2,8 +2,7 @@
 
 use gradstep::{
     AdaGrad, Adam, AnyRule, Backend, Change, Domain, Error, Kernel, KernelVisitor, Kind, Lane, Optimizer,
-    Options, Param, Pass, PassTensor, Rayon, Rule, Sgd, Slot, Tensor, Value, Workers, init_state, par_step,
-    step, train,
+    Options, Param, Pass, Rayon, Rule, Sgd, Slot, Tensor, Value, Workers, init_state, par_step, step, train,
 };
 use testkit::{Buffers, Random, configurations};
 
@@ -195,7 +194,7 @@ impl Rule for Liar {
         &[]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(*self)
     }
 }
@@ -237,10 +236,10 @@ fn host_that_flushes_subnormals_is_noticed_in_every_build() {
     let refusals = no_denormals::no_denormals(|| {
         let params = &mut params;
         let plain = step(&rule, 1, params, &grads, &mut []);
-        let model = workers.step_model(&rule, 1, &mut [Tensor::new(params, &grads, []).unwrap()]);
-        let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+        let model = workers.step_model(&rule, 1, &mut [Tensor::new(&mut *params, &grads, []).unwrap()]);
+        let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap();
         let pass = workers.step_pass(&Pass::new(), &rule, 1, &mut [tensor]).map(drop);
-        let list = &mut [Param { id, params, grads: Some(&grads) }];
+        let list = &mut [Param::new(id, params, &grads)];
         [plain, model, pass, optimizer.step(&workers, list).map(drop)]
     });
     assert_eq!(refusals, [Err(Error::FlushedSubnormals); 4]);

@@ -2,7 +2,7 @@
 //! comes.
 
 use gradstep::{
-    Adam, AnyRule, Backend, FloatsMut, Format, Lars, NonFinite, Pass, PassTensor, Rule, Workers, new_state,
+    Adam, AnyRule, Backend, FloatsMut, Format, Lars, NonFinite, Pass, Rule, Tensor, Workers, new_state,
 };
 use testkit::{presets, slices};
 
@@ -90,7 +90,7 @@ fn adam_steps_as_exact_arithmetic_does_after_a_huge_gradient() {
     let mut path = Vec::new();
     for (t, g) in (1..).zip([0.1_f32, 2e19, 0.1]) {
         let grads = [g];
-        let tensor = PassTensor::new(&mut p[..], &grads[..], [&mut m[..], &mut v[..]]).unwrap();
+        let tensor = Tensor::new(&mut p[..], &grads[..], [&mut m[..], &mut v[..]]).unwrap();
         let report = Workers::serial().step_pass(&pass, &Adam::torch(), t, &mut [tensor]).unwrap();
         assert!(!report.refused);
         path.push(p[0]);
@@ -166,7 +166,7 @@ fn half_precision_parameters_stay_finite() {
         for t in 1..=STEPS {
             let grads = [if t % 2 == 1 { 3e38_f32 } else { 0.1 }; 3];
             let tensor =
-                PassTensor::new(FloatsMut::Half(Format::Bf16, &mut bits), &grads[..], slices(&mut state));
+                Tensor::new(FloatsMut::Half(Format::Bf16, &mut bits), &grads[..], slices(&mut state));
             let pass = Pass::new().check(NonFinite::Refuse);
             let report = Workers::serial().step_pass(&pass, &rule, t, &mut [tensor.unwrap()]).unwrap();
             assert!(!report.refused);

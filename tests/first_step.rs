@@ -3,8 +3,8 @@
 
 use gradstep::{
     AdaGrad, AnyRule, Average, DoG, DoGInit, Error, Floats, FloatsMut, Format, Grads, Initial, Madgrad,
-    NonFinite, Optimizer, Param, Pass, PassParam, PassReport, PassTensor, Prodigy, Rule, ScheduleFreeSgd,
-    Sgd, Tensor, Workers, Yogi, init_state, new_state, step,
+    NonFinite, Optimizer, Param, Pass, PassReport, Prodigy, Rule, ScheduleFreeSgd, Sgd, Tensor, Workers,
+    Yogi, init_state, new_state, step,
 };
 use testkit::{Buffers, configurations_of, is_elementwise, presets, slices};
 
@@ -22,8 +22,8 @@ impl One {
         Self { params: [param], grads: [0.0], state: new_state(rule, &[param]), steps: 0 }
     }
 
-    fn tensor(&mut self) -> PassTensor<'_> {
-        PassTensor::new(&mut self.params[..], &self.grads[..], slices(&mut self.state)).unwrap()
+    fn tensor(&mut self) -> Tensor<'_> {
+        Tensor::new(&mut self.params[..], &self.grads[..], slices(&mut self.state)).unwrap()
     }
 
     fn pass(&mut self, pass: &Pass, rule: &impl Rule, t: u64, grad: f32) -> PassReport {
@@ -35,7 +35,7 @@ impl One {
     fn counted_pass(&mut self, pass: &Pass, rule: &impl Rule, grad: f32) {
         let Self { params, grads, state, steps } = self;
         *grads = [grad];
-        let tensor = PassTensor::new(&mut params[..], &grads[..], slices(state)).unwrap().counter(steps);
+        let tensor = Tensor::new(&mut params[..], &grads[..], slices(state)).unwrap().counter(steps);
         // The number of the call is of no account.
         let _ = Workers::serial().step_pass(pass, rule, 77, &mut [tensor]).unwrap();
     }
@@ -152,7 +152,7 @@ fn tensors_of_a_list_have_their_own_numbers() {
         (list_early.grads, list_late.grads) = ([0.2], [0.3]);
         let mut tensors = [&mut list_early, &mut list_late].map(|one| {
             let One { params, grads, state, steps } = one;
-            Tensor::new(params, grads, slices(state)).unwrap().counter(steps)
+            Tensor::new(&mut *params, &*grads, slices(state)).unwrap().counter(steps)
         });
         Workers::serial().step_model(&rule, 50, &mut tensors).unwrap();
         assert_eq!((list_early.steps, list_late.steps), (2, 1));
@@ -193,7 +193,7 @@ fn each_slot_is_looked_at_before_the_first_step() {
                 Err(_) => false,
             };
             let One { params, grads, state, .. } = &mut one;
-            let mut tensor = Tensor::new(params, grads, slices(state)).unwrap();
+            let mut tensor = Tensor::new(&mut *params, &*grads, slices(state)).unwrap();
             let workers = Workers::serial();
             assert!(
                 refused(workers.step_model(&rule, 1, std::slice::from_mut(&mut tensor))),
@@ -204,7 +204,7 @@ fn each_slot_is_looked_at_before_the_first_step() {
             }
             let mut half = [0x40a0]; // 5 in bfloat16
             let params = FloatsMut::Half(Format::Bf16, &mut half);
-            let mut tensor = PassTensor::new(params, &grads[..], slices(state)).unwrap();
+            let mut tensor = Tensor::new(params, &grads[..], slices(state)).unwrap();
             let pass = workers.step_pass(&Pass::new(), &rule, 1, std::slice::from_mut(&mut tensor));
             assert!(refused(pass.map(drop)), "{label}: {slot:?}");
             tensor.init_state(&rule).unwrap();
@@ -236,7 +236,7 @@ fn average_begins_with_the_first_step_that_counts() {
             let (mut params, mut held, mut averaged) = ([5.0_f32, 5.0], [0.0; 2], 0);
             let mut found = Vec::new();
             for (t, grads) in (1..).zip([[f32::INFINITY, 0.0], [0.0; 2], [0.0; 2], [0.0; 2]]) {
-                let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+                let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap();
                 let tensor = tensor.average(&mut held, &mut averaged);
                 let _ = Workers::serial().step_pass(&pass, &rule, t, &mut [tensor]).unwrap();
                 found.push(held);
@@ -253,14 +253,14 @@ fn average_that_joins_an_optimizer_late_begins_with_a_copy() -> Result<(), Error
     let (workers, mut params) = (Workers::serial(), [5.0]);
     for _ in 0..5 {
         let params = &mut params;
-        optimizer.step(&workers, &mut [Param { id, params, grads: Some(&[0.0]) }])?;
+        optimizer.step(&workers, &mut [Param::new(id, params, &[0.0])])?;
     }
     let pass = Pass::new().average(Average::exponential(0.999)?);
     let (mut average, mut averaged) = ([0.0], 0);
     for expected in 1..=2 {
-        let tensor = PassTensor::new(&mut params[..], &[0.0_f32][..], [])?;
+        let tensor = Tensor::new(&mut params[..], &[0.0_f32][..], [])?;
         let tensor = tensor.average(&mut average, &mut averaged);
-        let _ = optimizer.step_pass(&workers, &pass, &mut [PassParam { id, tensor }])?;
+        let _ = optimizer.step_pass(&workers, &pass, &mut [Param { id, tensor }])?;
         assert_eq!((average, averaged), ([5.0], expected));
     }
     Ok(())
@@ -277,7 +277,7 @@ fn average_of_mixed_precision_training_forgets_the_search_for_a_scale() -> Resul
         let pass = pass.average(Average::exponential(0.999)?);
         let grads = [half::f16::from_f64(0.5 * scaler.scale() * 8.0).to_bits()];
         let grads = Grads::Read(Floats::Half(Format::F16, &grads));
-        let tensor = PassTensor::new(&mut params[..], grads, [])?.average(&mut average, &mut averaged);
+        let tensor = Tensor::new(&mut params[..], grads, [])?.average(&mut average, &mut averaged);
         let report = Workers::serial().step_pass(&pass, &rule, t, &mut [tensor])?;
         t = report.next_step(t);
         scaler.update(report.refused);
@@ -306,7 +306,7 @@ fn optimizer_makes_state_from_the_options_of_the_first_step() -> Result<(), Erro
             let mut params = [1.0];
             for _ in 0..2 {
                 let params = &mut params;
-                optimizer.step(&Workers::serial(), &mut [Param { id, params, grads: Some(&[1.0]) }]).unwrap();
+                optimizer.step(&Workers::serial(), &mut [Param::new(id, params, &[1.0])]).unwrap();
             }
             params
         });
@@ -316,7 +316,7 @@ fn optimizer_makes_state_from_the_options_of_the_first_step() -> Result<(), Erro
     let mut optimizer = Optimizer::new(AnyRule::named("rprop")?)?;
     let (id, mut params) = (optimizer.register("w", 1)?, [1.0]);
     optimizer.set_lr(Optimizer::<AnyRule>::FIRST_GROUP, 0.5)?;
-    optimizer.step(&Workers::serial(), &mut [Param { id, params: &mut params, grads: Some(&[1.0]) }])?;
+    optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut params, &[1.0])])?;
     assert_eq!(params, [0.5]);
     Ok(())
 }
@@ -333,9 +333,8 @@ fn optimizer_makes_no_state_for_a_refused_step() -> Result<(), Error> {
                 let before =
                     optimizer.saved("w")?.state.flat_map(|(_, values)| values.to_vec()).collect::<Vec<_>>();
                 let grads = [grad];
-                let tensor = PassTensor::new(&mut params[..], &grads[..], [])?;
-                let report =
-                    optimizer.step_pass(&Workers::serial(), &policy, &mut [PassParam { id, tensor }])?;
+                let tensor = Tensor::new(&mut params[..], &grads[..], [])?;
+                let report = optimizer.step_pass(&Workers::serial(), &policy, &mut [Param { id, tensor }])?;
                 let after =
                     optimizer.saved("w")?.state.flat_map(|(_, values)| values.to_vec()).collect::<Vec<_>>();
                 if report.stepped == 0 {
@@ -381,8 +380,8 @@ fn optimizer_refuses_a_counter_of_the_callers() -> Result<(), Error> {
     let mut optimizer = Optimizer::new(Sgd::torch())?;
     let id = optimizer.register("weight", 1)?;
     let (mut params, mut steps) = ([5.0_f32], 3);
-    let tensor = PassTensor::new(&mut params[..], &[1.0_f32][..], [])?.counter(&mut steps);
-    let refusal = optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut [PassParam { id, tensor }]);
+    let tensor = Tensor::new(&mut params[..], &[1.0_f32][..], [])?.counter(&mut steps);
+    let refusal = optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut [Param { id, tensor }]);
     assert!(matches!(refusal, Err(Error::Pass { .. })));
     assert_eq!((params, steps), ([5.0], 3));
     Ok(())

@@ -1,8 +1,8 @@
 //! What fuzzing has found, each with the value that is right.
 
 use gradstep::{
-    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, PassParam, PassTensor, Rule, Saved, Tensor,
-    Workers, full_slots, new_state, step,
+    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, Rule, Saved, Tensor, Workers, full_slots,
+    new_state, step,
 };
 use testkit::{bits, sharing, slices};
 
@@ -25,7 +25,7 @@ impl Run {
         let id = self.optimizer.id("w")?;
         for _ in 0..count {
             let (grads, params) = (self.params, &mut self.params);
-            self.optimizer.step(&Workers::serial(), &mut [Param { id, params, grads: Some(&grads) }])?;
+            self.optimizer.step(&Workers::serial(), &mut [Param::new(id, params, &grads)])?;
         }
         Ok(())
     }
@@ -72,8 +72,7 @@ fn optimizer_keeps_shared_numbers_as_a_step_leaves_them() -> Result<(), Error> {
         let mut state = new_state(&rule, &params);
         for t in 1..=300 {
             let grads = [1e-22 * (1.0 + t as f32 / 7.0)];
-            optimizer
-                .step(&Workers::serial(), &mut [Param { id, params: &mut kept, grads: Some(&grads) }])?;
+            optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut kept, &grads)])?;
             step(&rule, t, &mut params, &grads, &mut slices(&mut state))?;
             let found: Vec<_> = optimizer.saved("w")?.state.map(|(_, values)| bits(values)).collect();
             let expected: Vec<_> = state.iter().map(|values| bits(values)).collect();
@@ -126,7 +125,7 @@ fn step_both(
     let pass = Pass::new().check(NonFinite::Skip);
     let mut list = Vec::new();
     for ((id, params), grads) in ids.into_iter().zip(params).zip(&grads) {
-        list.push(PassParam { id, tensor: PassTensor::new(&mut params[..], &grads[..], [])? });
+        list.push(Param { id, tensor: Tensor::new(&mut params[..], &grads[..], [])? });
     }
     optimizer.step_pass(&Workers::serial(), &pass, &mut list).map(drop)
 }

@@ -8,7 +8,7 @@
 mod record;
 
 use gradstep::{
-    Average, Error, LossScaler, Momentum, NonFinite, Pass, PassReport, PassTensor, Rule, Sgd, Value, Workers,
+    Average, Error, LossScaler, Momentum, NonFinite, Pass, PassReport, Rule, Sgd, Tensor, Value, Workers,
 };
 use record::{Case, Record, Run};
 use testkit::ulps;
@@ -181,7 +181,7 @@ fn step(
     let mut tensors: Vec<_> = (params.iter_mut().zip(grads).zip(rows))
         .map(|((params, grads), rows)| {
             let state = momentum.next().map(Vec::as_mut_slice);
-            let tensor = PassTensor::new(&mut params[..], &grads[..], state).unwrap();
+            let tensor = Tensor::new(&mut params[..], &grads[..], state).unwrap();
             rows.iter().fold(tensor, |tensor, &rows| tensor.rows(rows))
         })
         .collect();
@@ -360,7 +360,7 @@ fn step_with_averages(
     let mut averaged = vec![t as u64 - 1; params.len()];
     let mut tensors: Vec<_> = (params.iter_mut().zip(grads).zip(averages.iter_mut().zip(&mut averaged)))
         .map(|((params, grads), (average, averaged))| {
-            PassTensor::new(&mut params[..], &grads[..], []).unwrap().average(average, averaged)
+            Tensor::new(&mut params[..], &grads[..], []).unwrap().average(average, averaged)
         })
         .collect();
     let _ = Workers::serial().step_pass(pass, rule, t as u64, &mut tensors).unwrap();

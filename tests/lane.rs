@@ -35,7 +35,7 @@ impl Rule for Operations {
         RESULTS
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(*self)
     }
 }
@@ -124,7 +124,7 @@ fn the_cube_root() {
             &[]
         }
 
-        fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+        fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
             visitor.visit(*self)
         }
     }

@@ -4,7 +4,7 @@
 #[path = "golden/record.rs"]
 mod record;
 
-use gradstep::{Adam, AnyRule, Backend, Domain, Error, Lookahead, Sgd, Tensor, Value, Workers, step};
+use gradstep::{Adam, AnyRule, Backend, Domain, Error, Grads, Lookahead, Sgd, Tensor, Value, Workers, step};
 use rayon::ThreadPoolBuilder;
 use record::{Case, Record, Run};
 use testkit::{Buffers, Random, awkward, bits, signed};
@@ -83,8 +83,11 @@ fn every_backend_length_and_alignment() -> Result<(), Error> {
                 let framed = |values: &[f32]| [&vec![sentinel; shift], values, &[sentinel; 4]].concat();
                 let (mut framed_fast, mut framed_slow) = (framed(&fast), framed(&slow));
                 let range = shift..shift + len;
-                let tensor =
-                    Tensor::new(&mut framed_fast[range.clone()], &[], [&mut framed_slow[range.clone()]])?;
+                let tensor = Tensor::new(
+                    &mut framed_fast[range.clone()],
+                    Grads::NONE,
+                    [&mut framed_slow[range.clone()]],
+                )?;
                 let workers = Workers::serial().backend(backend);
                 assert!(lookahead.sync_model(&workers, 5, &mut [tensor])?);
                 let (mut exact_fast, mut exact_slow) = (fast.clone(), slow.clone());
@@ -114,7 +117,7 @@ fn threads_change_no_bit() -> Result<(), Error> {
     for threads in 1..4 {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut model = start.clone();
-        let tensors = model.iter_mut().map(|(fast, slow)| Tensor::new(fast, &[], [&mut slow[..]]));
+        let tensors = model.iter_mut().map(|(fast, slow)| Tensor::new(fast, Grads::NONE, [&mut slow[..]]));
         let mut tensors = tensors.collect::<Result<Vec<_>, _>>()?;
         let workers = Workers::rayon().serial_below(0);
         assert!(pool.install(|| lookahead.sync_model(&workers, 5, &mut tensors))?);
@@ -135,13 +138,15 @@ fn what_is_refused_changes_nothing() -> Result<(), Error> {
         assert_eq!(lookahead.sync(t, &mut fast, &mut slow), Err(length));
     }
     assert_eq!(lookahead.sync(0, &mut fast, &mut [0.0, 0.0]), Err(Error::StepZero));
-    let none = Tensor::new(&mut fast, &[], [])?;
+    let none = Tensor::new(&mut fast, Grads::NONE, [])?;
     let refusal = lookahead.sync_model(&Workers::serial(), 5, &mut [none]).unwrap_err();
     assert_eq!(refusal.to_string(), "lookahead needs 1 state slices (slow) and was given 0");
 
     let (mut other, mut other_slow) = ([3.0], [4.0]);
-    let mut model =
-        [Tensor::new(&mut other, &[], [&mut other_slow[..]])?, Tensor::new(&mut fast, &[], [&mut slow[..]])?];
+    let mut model = [
+        Tensor::new(&mut other, Grads::NONE, [&mut other_slow[..]])?,
+        Tensor::new(&mut fast, Grads::NONE, [&mut slow[..]])?,
+    ];
     let refusal = lookahead.sync_model(&Workers::serial(), 5, &mut model).unwrap_err();
     assert_eq!(refusal.to_string(), "tensor \"#1\": slow has 1 elements where there are 2 parameters");
     assert_eq!((fast, slow, other, other_slow), ([1.0, 2.0], [0.0], [3.0], [4.0]));

@@ -1,8 +1,8 @@
 //! The optimizer: each parameter as if stepped alone, skipped and late ones, names, and resuming bit for bit.
 
 use gradstep::{
-    AdaGrad, Adam, AdamW, AnyRule, Backend, Error, GroupId, Momentum, Optimizer, Param, ParamId, Pass,
-    PassParam, PassTensor, Report, Rule, Saved, Scope, Sgd, StateKind, Workers, new_state,
+    AdaGrad, Adam, AdamW, AnyRule, Backend, Error, GroupId, Momentum, Optimizer, Param, ParamId, Pass, Rule,
+    Saved, Scope, Sgd, StateKind, Tensor, Workers, new_state,
 };
 use proptest::prelude::*;
 use testkit::{Buffers, Random, bits, configurations_of, signed};
@@ -32,18 +32,17 @@ impl Model {
     fn list(&mut self, has_grad: impl Fn(usize) -> bool) -> Vec<Param<'_>> {
         let zipped = self.ids.iter().zip(&mut self.params).zip(&self.grads).enumerate();
         zipped
-            .map(|(number, ((&id, params), grads))| Param {
-                id,
-                params,
-                grads: has_grad(number).then_some(&grads[..]),
-            })
+            .filter(|(number, _)| has_grad(*number))
+            .map(|(_, ((&id, params), grads))| Param::new(id, params, grads))
             .collect()
     }
 }
 
 fn any_rule() -> impl Strategy<Value = AnyRule> {
     // Rules that look at all tensors together do not step each as if alone.
-    let apart = |name: &&str| AnyRule::named(name).unwrap().scope() == Scope::Tensor;
+    let apart = |name: &&str| {
+        AnyRule::named(name).unwrap().measures().is_none_or(|measures| measures.scope() == Scope::Tensor)
+    };
     let names: Vec<_> = AnyRule::NAMES.iter().copied().filter(apart).collect();
     (prop::sample::select(names), any::<prop::sample::Index>())
         .prop_map(|(name, index)| index.get(&configurations_of(name)).rule)
@@ -141,17 +140,11 @@ fn a_late_parameter_has_its_own_counter() -> Result<(), Error> {
     let (mut a, mut b) = ([1.0], [1.0]);
     let workers = Workers::serial();
     for _ in 0..10 {
-        optimizer.step(&workers, &mut [Param { id: early, params: &mut a, grads: Some(&[1.0]) }])?;
+        optimizer.step(&workers, &mut [Param::new(early, &mut a, &[1.0])])?;
     }
     let late = optimizer.register("late", 1)?;
-    let report = optimizer.step(
-        &workers,
-        &mut [
-            Param { id: late, params: &mut b, grads: Some(&[1.0]) },
-            Param { id: early, params: &mut a, grads: None },
-        ],
-    )?;
-    assert_eq!(report, Report { stepped: 1, skipped: 1, elements: 1 });
+    let report = optimizer.step(&workers, &mut [Param::new(late, &mut b, &[1.0])])?;
+    assert_eq!((report.stepped, report.skipped, report.elements), (1, 1, 1));
     // Its first step is corrected as a first step: lr, whatever the gradient.
     assert!((b[0] - 0.9).abs() < 1e-6, "{b:?}");
     assert_eq!((optimizer.saved("early")?.step, optimizer.saved("late")?.step), (10, 1));
@@ -170,13 +163,8 @@ fn learning_rates_are_the_groups_own() -> Result<(), Error> {
     assert!(matches!(optimizer.set_lr(second, -1.0), Err(Error::OutOfRange { .. })));
 
     let (mut p, mut q) = ([0.0], [0.0]);
-    optimizer.step(
-        &Workers::serial(),
-        &mut [
-            Param { id: b, params: &mut q, grads: Some(&[1.0]) },
-            Param { id: a, params: &mut p, grads: Some(&[1.0]) },
-        ],
-    )?;
+    optimizer
+        .step(&Workers::serial(), &mut [Param::new(b, &mut q, &[1.0]), Param::new(a, &mut p, &[1.0])])?;
     assert_eq!((p, q), ([-0.25], [-0.5]));
     Ok(())
 }
@@ -186,7 +174,7 @@ fn state_is_read_by_name_and_starts_as_the_rule_says() -> Result<(), Error> {
     let mut optimizer = Optimizer::new(AdaGrad::keras())?;
     let id = optimizer.register("w", 3)?;
     let mut params = [1.0; 3];
-    optimizer.step(&Workers::serial(), &mut [Param { id, params: &mut params, grads: Some(&[0.0; 3]) }])?;
+    optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut params, &[0.0; 3])])?;
     let (slot, values) = optimizer.saved("w")?.state.next().unwrap();
     assert_eq!((slot, values), ("sum", &new_state(&AdaGrad::keras(), &params)[0][..]));
     Ok(())
@@ -215,21 +203,15 @@ fn refusals_change_nothing() -> Result<(), Error> {
     let (mut p, mut q) = ([1.0; 3], [1.0; 3]);
     let workers = Workers::serial();
 
-    let mut tied = [
-        Param { id: a, params: &mut p[..2], grads: Some(&[1.0; 2]) },
-        Param { id: a, params: &mut q[..2], grads: None },
-    ];
+    let mut tied = [Param::new(a, &mut p[..2], &[1.0; 2]), Param::new(a, &mut q[..2], &[1.0; 2])];
     let refusal = optimizer.step(&workers, &mut tied).unwrap_err();
     assert_eq!(refusal.to_string(), "parameter \"a\" was passed twice in one step");
 
-    let mut short = [
-        Param { id: a, params: &mut p[..2], grads: Some(&[1.0; 2]) },
-        Param { id: b, params: &mut q, grads: Some(&[1.0; 2]) },
-    ];
+    let mut short = [Param::new(a, &mut p[..2], &[1.0; 2]), Param::new(b, &mut q, &[1.0; 2])];
     let refusal = optimizer.step(&workers, &mut short).unwrap_err();
     assert_eq!(refusal.to_string(), "tensor \"b\": grads has 2 elements where there are 3 parameters");
 
-    let mut long = [Param { id: a, params: &mut p, grads: Some(&[1.0; 2]) }];
+    let mut long = [Param::new(a, &mut p, &[1.0; 2])];
     let refusal = optimizer.step(&workers, &mut long).unwrap_err();
     assert_eq!(refusal.to_string(), "tensor \"a\": params has 3 elements where there are 2 parameters");
 
@@ -237,7 +219,7 @@ fn refusals_change_nothing() -> Result<(), Error> {
     for name in ["x", "y", "z"] {
         other.register(name, 1)?;
     }
-    let mut foreign = [Param { id: other.id("z")?, params: &mut p[..1], grads: Some(&[1.0]) }];
+    let mut foreign = [Param::new(other.id("z")?, &mut p[..1], &[1.0])];
     let refusal = optimizer.step(&workers, &mut foreign).unwrap_err();
     assert_eq!(refusal.to_string(), "parameter #2 was registered with another optimizer");
 
@@ -284,9 +266,9 @@ fn a_counter_at_its_end_stays_there() -> Result<(), Error> {
     let state: &[(&str, &[f32])] = &[("exp_avg", &[0.0]), ("exp_avg_sq", &[0.0])];
     optimizer.load("a", &Saved { made_by: "adam", step: u64::MAX, state })?;
     let (workers, mut params) = (Workers::serial(), [1.0]);
-    optimizer.step(&workers, &mut [Param { id, params: &mut params, grads: Some(&[1.0]) }])?;
-    let tensor = PassTensor::new(&mut params[..], &[1.0][..], [])?;
-    let _ = optimizer.step_pass(&workers, &Pass::new(), &mut [PassParam { id, tensor }])?;
+    optimizer.step(&workers, &mut [Param::new(id, &mut params, &[1.0])])?;
+    let tensor = Tensor::new(&mut params[..], &[1.0][..], [])?;
+    let _ = optimizer.step_pass(&workers, &Pass::new(), &mut [Param { id, tensor }])?;
     assert_eq!(optimizer.saved("a")?.step, u64::MAX);
     assert!(params[0] < 1.0, "{params:?}");
     Ok(())

@@ -19,7 +19,7 @@ fn rule_of_another_convention_is_refused_and_convert_is_named() -> Result<(), Er
     let (id, mut params) = (optimizer.register("w", 1)?, [1.0]);
     let mut step = |optimizer: &mut Optimizer<Momentum>, grad| {
         let params = &mut params;
-        optimizer.step(&Workers::serial(), &mut [Param { id, params, grads: Some(&[grad]) }]).unwrap();
+        optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut *params, &[grad])]).unwrap();
         params[0]
     };
     assert_eq!(step(&mut optimizer, 1.0), 0.99);
@@ -50,8 +50,7 @@ fn state_goes_over_to_rules_of_its_own_kind_alone() -> Result<(), Error> {
             let mut optimizer = Optimizer::new(*from)?;
             let id = optimizer.register("w", 1)?;
             let mut params = [1.0];
-            optimizer
-                .step(&Workers::serial(), &mut [Param { id, params: &mut params, grads: Some(&[0.5]) }])?;
+            optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut params, &[0.5])])?;
             let before = state_of(&optimizer, "w");
             let set = optimizer.set_rule(Optimizer::<AnyRule>::FIRST_GROUP, *to);
             assert_eq!(set.is_ok(), same, "{from:?} to {to:?}: {set:?}");
@@ -97,7 +96,7 @@ fn numbers_of_another_optimizer_are_refused() -> Result<(), Error> {
     let (foreign, group) = (other.register("bias", 1)?, other.add_group(AnyRule::Sgd(Sgd::torch()))?);
     let own_group = optimizer.add_group(AnyRule::Sgd(Sgd::torch()))?;
     let mut params = [1.0];
-    let list = &mut [Param { id: foreign, params: &mut params, grads: Some(&[1.0]) }];
+    let list = &mut [Param::new(foreign, &mut params, &[1.0])];
     let refusal = optimizer.step(&Workers::serial(), list).unwrap_err();
     assert_eq!(refusal, Error::OtherOptimizer { param: 0 });
     let unknown = Error::UnknownGroup { group: 1 };
@@ -137,7 +136,7 @@ fn empty_parameter_takes_steps() -> Result<(), Error> {
         let mut optimizer = Optimizer::new(AnyRule::named(name)?)?;
         let id = optimizer.register("x", 0)?;
         for t in 1..=3 {
-            optimizer.step(&Workers::serial(), &mut [Param { id, params: &mut [], grads: Some(&[]) }])?;
+            optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut [0.0; 0], &[0.0; 0])])?;
             assert_eq!(optimizer.saved("x")?.step, t, "{name}");
         }
     }
@@ -160,9 +159,7 @@ fn loaded_state_of_step_zero_is_that_of_a_new_parameter() -> Result<(), Error> {
             let saved = Saved { made_by: &kind.to_string(), step: 0, state: &state };
             optimizer.load("w", &saved).unwrap();
         }
-        optimizer
-            .step(&Workers::serial(), &mut [Param { id, params: &mut params, grads: Some(&[0.5]) }])
-            .unwrap();
+        optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut params, &[0.5])]).unwrap();
         (params, state_of(&optimizer, "w"))
     };
     for name in AnyRule::NAMES {

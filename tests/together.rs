@@ -91,10 +91,10 @@ fn descent(rule: AnyRule, misses: impl Fn(usize) -> bool) -> Optimizer<AnyRule> 
     let (mut a, mut b) = ([1.0_f32; 2], [2.0_f32; 2]);
     for t in 1..=50 {
         let (grad_a, grad_b) = (a.map(|p| 2.0 * p), b.map(|p| 2.0 * p));
-        let mut list = [
-            Param { id: ids[0], params: &mut a, grads: Some(&grad_a).filter(|_| !misses(t)).map(|g| &g[..]) },
-            Param { id: ids[1], params: &mut b, grads: Some(&grad_b) },
-        ];
+        let mut list = vec![Param::new(ids[1], &mut b, &grad_b)];
+        if !misses(t) {
+            list.push(Param::new(ids[0], &mut a, &grad_a));
+        }
         optimizer.step(&Workers::serial(), &mut list).unwrap();
     }
     optimizer
@@ -143,12 +143,13 @@ fn resumed_group_goes_on_from_its_newest_numbers() {
             let [one, other] = both.map(|(optimizer, [b, a], late)| {
                 let (mut p, mut q, mut r) = ([3.0], [2.0; 2], [1.0; 2]);
                 for round in 0..3 {
-                    let with_a = (round > 1).then_some(&[0.1; 2][..]);
-                    let mut list = [
-                        Param { id: a, params: &mut r, grads: with_a },
-                        Param { id: late, params: &mut p, grads: Some(&[0.5]) },
-                        Param { id: b, params: &mut q, grads: (round > 0).then_some(&[0.2; 2]) },
-                    ];
+                    let mut list = vec![Param::new(late, &mut p, &[0.5])];
+                    if round > 0 {
+                        list.push(Param::new(b, &mut q, &[0.2; 2]));
+                    }
+                    if round > 1 {
+                        list.push(Param::new(a, &mut r, &[0.1; 2]));
+                    }
                     optimizer.step(&Workers::serial(), &mut list).unwrap();
                 }
                 (p, q, r, optimizer.saved("late").unwrap().state.map(|(_, x)| x.to_vec()).collect::<Vec<_>>())

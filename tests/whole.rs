@@ -75,10 +75,13 @@ fn scopes() {
             }
         }
         let same = model.iter().zip(&alone).all(|(a, b)| a.bits() == b.bits());
-        assert_eq!(same, rule.scope() == Scope::Tensor, "{rule:?}");
+        let measures = rule.measures();
+        let together = measures.is_some_and(|measures| measures.scope() == Scope::Together);
+        assert_eq!(same, !together, "{rule:?}");
         let slices = full_slots(rule.slots());
         let equal = model[0].state[slices..] == model[1].state[slices..];
-        assert_eq!(equal, rule.scope() == Scope::Together || rule.sums().is_empty(), "{rule:?}");
+        let has_sums = measures.is_some_and(|measures| !measures.sums().is_empty());
+        assert_eq!(equal, together || !has_sums, "{rule:?}");
     }
 }
 

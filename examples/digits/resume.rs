@@ -30,7 +30,7 @@ impl Run {
             .map(|batch| {
                 let mut grads = [0.0; PARAMS];
                 let loss = network::gradient(&self.params, batch.iter(), &mut grads);
-                let mut list = [Param { id: self.id, params: &mut self.params, grads: Some(&grads) }];
+                let mut list = [Param::new(self.id, &mut self.params, &grads)];
                 let report = self.optimizer.step(&Workers::rayon(), &mut list).unwrap();
                 assert_eq!(report.stepped, 1);
                 loss.to_bits()

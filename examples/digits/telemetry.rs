@@ -7,14 +7,13 @@ use std::{
 };
 
 use gradstep::{
-    AnyRule, Error, Optimizer, ParamId, Pass, PassParam, PassTensor, Rule as _, Telemetry, TelemetrySlot,
-    Workers, full_slots,
+    AnyRule, Error, Optimizer, Param, ParamId, Pass, Rule as _, Telemetry, TelemetrySlot, Tensor, Workers,
+    full_slots,
 };
 
 use crate::{
     drawing::make_room,
     network::{PARAMS, TENSORS},
-    timing::Timed,
     training::Outcome,
 };
 
@@ -59,8 +58,8 @@ impl Row {
 }
 
 /// Takes the steps of one training as passes with telemetry: the same bits as without.
-pub struct Recorder<'a> {
-    optimizer: Optimizer<Timed<'a, AnyRule>>,
+pub struct Recorder {
+    optimizer: Optimizer<AnyRule>,
     tensors: Vec<Watched>,
     pub rows: Vec<Row>,
 }
@@ -72,9 +71,9 @@ struct Watched {
     slot: TelemetrySlot,
 }
 
-impl<'a> Recorder<'a> {
+impl Recorder {
     /// A rule that takes norms of whole tensors gets the network as one, since that is what it gets without telemetry.
-    pub fn new(rule: Timed<'a, AnyRule>) -> Result<Self, Error> {
+    pub fn new(rule: AnyRule) -> Result<Self, Error> {
         let names =
             if full_slots(rule.slots()) < rule.slots().len() { &[("network", PARAMS)][..] } else { &TENSORS };
         let mut optimizer = Optimizer::new(rule)?;
@@ -90,8 +89,8 @@ impl<'a> Recorder<'a> {
         for Watched { id, len, slot, .. } in &self.tensors {
             let (these_params, later_params) = params.split_at_mut(*len);
             let (these_grads, later_grads) = grads.split_at(*len);
-            let tensor = PassTensor::new(these_params, these_grads, [])?.telemetry(slot);
-            list.push(PassParam { id: *id, tensor });
+            let tensor = Tensor::new(these_params, these_grads, [])?.telemetry(slot);
+            list.push(Param { id: *id, tensor });
             (params, grads) = (later_params, later_grads);
         }
         let report = self.optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut list)?;

@@ -13,7 +13,7 @@ use crate::{
     network::{self, PARAMS},
     progress,
     telemetry::{Recorder, Row},
-    timing::{Clock, Timed},
+    timing::Clock,
 };
 
 /// What came of it.
@@ -59,13 +59,12 @@ fn short(loss: f64) -> String {
 pub fn train(rule: AnyRule, data: &Data, args: &Args) -> Result<Outcome, Error> {
     let plan = args.plan(&rule);
     let mut params = network::init(plan.seed);
-    let clock = Clock::new();
-    let timed = Timed { rule, clock: &clock };
-    let training = Training { rule: timed, samples: &data.train, plan, quiet: args.quiet };
+    let mut clock = Clock::new();
+    let training = Training { rule, samples: &data.train, plan, quiet: args.quiet };
     let (Descent { history, reason }, telemetry) = if args.telemetry.is_some() {
-        training.recorded(&mut params)?
+        training.recorded(&mut params, &mut clock)?
     } else {
-        (training.plain(&mut params)?, Vec::new())
+        (training.plain(&mut params, &mut clock)?, Vec::new())
     };
     Ok(Outcome {
         rule,
@@ -82,7 +81,7 @@ pub fn train(rule: AnyRule, data: &Data, args: &Args) -> Result<Outcome, Error> 
 }
 
 struct Training<'a> {
-    rule: Timed<'a, AnyRule>,
+    rule: AnyRule,
     samples: &'a [Sample],
     plan: Plan,
     quiet: bool,
@@ -94,16 +93,18 @@ struct Descent {
 }
 
 impl Training<'_> {
-    fn plain(&self, params: &mut [f32]) -> Result<Descent, Error> {
+    fn plain(&self, params: &mut [f32], clock: &mut Clock) -> Result<Descent, Error> {
         let rule = &self.rule;
         let mut state = new_state(rule, params);
         let mut state: Vec<_> = state.iter_mut().map(Vec::as_mut_slice).collect();
-        self.descend(params, |number, params, grads| step(rule, number, params, grads, &mut state))
+        self.descend(params, |number, params, grads| {
+            clock.time(|| step(rule, number, params, grads, &mut state))
+        })
     }
 
-    fn recorded(&self, params: &mut [f32]) -> Result<(Descent, Vec<Row>), Error> {
+    fn recorded(&self, params: &mut [f32], clock: &mut Clock) -> Result<(Descent, Vec<Row>), Error> {
         let mut recorder = Recorder::new(self.rule)?;
-        let descent = self.descend(params, |_, params, grads| recorder.step(params, grads))?;
+        let descent = self.descend(params, |_, params, grads| clock.time(|| recorder.step(params, grads)))?;
         Ok((descent, recorder.rows))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gradstep::{Error, FloatsMut, Format, Join, NonFinite, Pass, PassTensor, Rayon, Rule, Workers};
+use gradstep::{Error, FloatsMut, Format, Join, NonFinite, Pass, Rayon, Rule, Tensor, Workers};
 
 use crate::{
     buffers::{Buffers, Slices},
@@ -120,7 +120,7 @@ impl Bench {
         let pass = Pass::new().loss_scale(2.0)?.check(NonFinite::Refuse).clip_global_norm(1.0)?.zero_grads();
         time(self.case.repeats(), || {
             let Slices { params, grads, state, copy } = self.buffers.slices();
-            let tensor = PassTensor::new(params, grads, state)?.copy_out(FloatsMut::Half(Format::Bf16, copy));
+            let tensor = Tensor::new(params, grads, state)?.copy_out(FloatsMut::Half(Format::Bf16, copy));
             self.workers.step_pass(&pass, rule, self.step, &mut [tensor]).map(|_| ())
         })
     }

@@ -26,7 +26,7 @@ impl Rule for SameBytes {
         &ALL[..self.slots]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         match self.slots {
             0 => visitor.visit::<Add, 0>(Add),
             1 => visitor.visit::<Add, 1>(Add),
@@ -65,7 +65,7 @@ impl Rule for RootsAndDivisions {
         &[]
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, _: u64, visitor: V) -> V::Output {
+    fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(*self)
     }
 }

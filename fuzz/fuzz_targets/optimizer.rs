@@ -8,9 +8,9 @@ use std::{cmp::Ordering, collections::BTreeMap, fmt::Debug};
 
 use arbitrary::{Result, Unstructured};
 use gradstep::{
-    AnyRule, Average, Backend, GradSums, GroupId, Initial, Join, KernelVisitor, Measuring, NonFinite,
-    Optimizer, Param, ParamId, Pass, PassParam, PassReport, PassTensor, Prepare, Report, Rule, Run, Saved,
-    Scope, Slot, StateKind, Sum, Tensor, Value, Workers, full_slots, init_state,
+    AnyRule, Average, Backend, GradSums, GroupId, Initial, Join, KernelVisitor, Measures, NonFinite,
+    Optimizer, Param, ParamId, Pass, PassReport, Prepare, Report, Rule, Saved, Scope, Slot, StateKind, Sum,
+    Tensor, Value, Workers, full_slots, init_state,
 };
 use gradstep_fuzz::{
     any_backend, any_rule, any_state, change_options, count, number, steps_taken, values, with_tail,
@@ -138,7 +138,7 @@ fn assert_refused<T: Debug>(found: std::result::Result<T, gradstep::Error>, faul
 }
 
 fn shares(rule: &AnyRule) -> bool {
-    rule.scope() == Scope::Together && !is_elementwise(rule)
+    rule.measures().is_some_and(|measures| measures.scope() == Scope::Together)
 }
 
 /// A rule that goes on from the numbers that a group shares, at the group's own step.
@@ -172,33 +172,31 @@ impl Rule for Within {
         self.rule.prepare()
     }
 
-    fn with_kernel<V: KernelVisitor>(&self, step: u64, visitor: V) -> V::Output {
-        self.rule.with_kernel(step, visitor)
+    fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
+        self.rule.with_kernel(step, scalars, visitor)
     }
 
-    fn sums(&self) -> &'static [Sum] {
-        self.rule.sums()
-    }
-
-    fn scope(&self) -> Scope {
-        self.rule.scope()
+    fn measures(&self) -> Option<&dyn Measures> {
+        self.rule.measures().map(|_| self as &dyn Measures)
     }
 
     fn with_measuring_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> Option<V::Output> {
         self.rule.with_measuring_kernel(self.step, self.numbers(), visitor)
     }
+}
+
+impl Measures for Within {
+    fn sums(&self) -> &'static [Sum] {
+        self.rule.measures().map_or(&[], |measures| measures.sums())
+    }
+
+    fn scope(&self) -> Scope {
+        self.rule.measures().map_or(Scope::Tensor, |measures| measures.scope())
+    }
 
     fn settle(&self, _: u64, sums: &[f64], scalars: &mut [f64]) {
         scalars.copy_from_slice(self.numbers());
-        self.rule.settle(self.step, sums, scalars);
-    }
-
-    fn run(&self, step: u64, scalars: &[f64], run: Run<'_>) {
-        self.rule.run(step, scalars, run);
-    }
-
-    fn measure(&self, _: u64, _: &[f64], measuring: Measuring<'_>) {
-        self.rule.measure(self.step, self.numbers(), measuring);
+        self.rule.measures().expect("it has numbers").settle(self.step, sums, scalars);
     }
 }
 
@@ -348,8 +346,7 @@ impl Twin {
             let rule = AnyRule::named("sgd").expect("a registered name");
             let entry = &mut self.entries[item.number];
             let mut grads = item.grads.clone().expect("a gradient");
-            let mut tensors =
-                [PassTensor::new(&mut entry.params[..], &mut grads[..], []).expect("few slices")];
+            let mut tensors = [Tensor::new(&mut entry.params[..], &mut grads[..], []).expect("few slices")];
             scalar().measure_pass(&asked.pass, &rule, 1, &mut tensors).expect("valid slices");
             sums.push(tensors[0].sums());
         }
@@ -389,10 +386,9 @@ impl Twin {
 }
 
 impl Entry {
-    fn tensor<'a>(&'a mut self, item: &'a mut Item) -> PassTensor<'a> {
+    fn tensor<'a>(&'a mut self, item: &'a mut Item) -> Tensor<'a> {
         let grads = item.grads.as_mut().expect("a gradient").as_mut_slice();
-        let tensor =
-            PassTensor::new(&mut self.params[..], grads, slices(&mut self.state)).expect("few slices");
+        let tensor = Tensor::new(&mut self.params[..], grads, slices(&mut self.state)).expect("few slices");
         let tensor = tensor.counter(&mut self.step);
         match item.average {
             Some(_) => tensor.average(&mut self.average.values, &mut self.average.steps),
@@ -628,7 +624,7 @@ impl Pair {
         let mut items = self.items(u, false, false)?;
         let fault = self.spoil(u, &mut items)?;
         let before = items.clone();
-        let mut list: Vec<Param<'_>> = items.iter_mut().map(Item::param).collect();
+        let mut list: Vec<Param<'_>> = items.iter_mut().filter_map(Item::param).collect();
         let found = self.optimizer.step(&workers(u)?, &mut list);
         match fault {
             Some(fault) => {
@@ -658,8 +654,7 @@ impl Pair {
         let mut after = items.clone();
         let (mut spare, mut counter) = ([0.0], 7);
         let mut extras = (Some(&mut spare[..]), Some(&mut counter));
-        let mut list: Vec<PassParam<'_>> =
-            after.iter_mut().map(|item| item.pass_param(&mut extras)).collect();
+        let mut list: Vec<Param<'_>> = after.iter_mut().map(|item| item.pass_param(&mut extras)).collect();
         let found = self.optimizer.step_pass(&workers(u)?, &asked.pass, &mut list);
         if let Some(fault) = fault {
             assert_refused(found, fault);
@@ -912,18 +907,18 @@ impl Asked {
 type Extras<'a> = (Option<&'a mut [f32]>, Option<&'a mut u64>);
 
 impl Item {
-    fn param(&mut self) -> Param<'_> {
-        Param { id: self.id, params: &mut self.params, grads: self.grads.as_deref() }
+    fn param(&mut self) -> Option<Param<'_>> {
+        Some(Param::new(self.id, &mut self.params, self.grads.as_deref()?))
     }
 
-    fn pass_param<'a>(&'a mut self, extras: &mut Extras<'a>) -> PassParam<'a> {
+    fn pass_param<'a>(&'a mut self, extras: &mut Extras<'a>) -> Param<'a> {
         let Self { id, params, grads, average, extra, .. } = self;
         let grads = grads.as_mut().expect("a gradient");
         let state = extras.0.take_if(|_| *extra == Some(Extra::State));
         let tensor = if *extra == Some(Extra::ReadOnly) {
-            PassTensor::new(params.as_mut_slice(), grads.as_slice(), state)
+            Tensor::new(params.as_mut_slice(), grads.as_slice(), state)
         } else {
-            PassTensor::new(params.as_mut_slice(), grads.as_mut_slice(), state)
+            Tensor::new(params.as_mut_slice(), grads.as_mut_slice(), state)
         };
         let mut tensor = tensor.expect("few slices");
         if let Some(Averaged { values, steps }) = average {
@@ -932,7 +927,7 @@ impl Item {
         if let Some(counter) = extras.1.take_if(|_| *extra == Some(Extra::Counter)) {
             tensor = tensor.counter(counter);
         }
-        PassParam { id: *id, tensor }
+        Param { id: *id, tensor }
     }
 }
 

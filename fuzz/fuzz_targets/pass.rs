@@ -7,8 +7,8 @@
 
 use arbitrary::{Result, Unstructured};
 use gradstep::{
-    AnyRule, Average, Backend, Error, Floats, FloatsMut, Format, Grads, NonFinite, Pass, PassReport,
-    PassTensor, Rule, Scope, Telemetry, TelemetrySlot, Workers, full_slots,
+    AnyRule, Average, Backend, Error, Floats, FloatsMut, Format, Grads, NonFinite, Pass, PassReport, Rule,
+    Scope, Telemetry, TelemetrySlot, Tensor, Workers, full_slots,
 };
 use gradstep_fuzz::{any_rule, any_state, change_state, count, number, step, steps_taken, values, with_tail};
 use libfuzzer_sys::fuzz_target;
@@ -269,14 +269,14 @@ impl Owned {
         mine.zip(start).all(|(&x, &y)| equal(x, y))
     }
 
-    fn tensor<'a>(&'a mut self, more: &'a [Floats<'a>], slot: &'a TelemetrySlot) -> PassTensor<'a> {
+    fn tensor<'a>(&'a mut self, more: &'a [Floats<'a>], slot: &'a TelemetrySlot) -> Tensor<'a> {
         let grads =
             if self.read_only { Grads::Read(self.grads.read()) } else { Grads::Write(self.grads.write()) };
         let mut tensor =
-            PassTensor::new(self.params.write(), grads, slices(&mut self.state)).expect("few slices");
+            Tensor::new(self.params.write(), grads, slices(&mut self.state)).expect("few slices");
         tensor = tensor.more_grads(more).telemetry(slot).shard_at(self.offset);
-        tensor = self.rows.into_iter().fold(tensor, PassTensor::rows);
-        tensor = self.counter.iter_mut().fold(tensor, PassTensor::counter);
+        tensor = self.rows.into_iter().fold(tensor, Tensor::rows);
+        tensor = self.counter.iter_mut().fold(tensor, Tensor::counter);
         if let Some((average, averaged)) = &mut self.average {
             tensor = tensor.average(average, averaged);
         }
@@ -393,8 +393,8 @@ impl Case {
         if way == Way::Reversed {
             tensors.reverse();
         }
-        let skipped = tensors.iter().map(PassTensor::skipped).collect();
-        let non_finite = tensors.iter().map(PassTensor::non_finite).collect();
+        let skipped = tensors.iter().map(Tensor::skipped).collect();
+        let non_finite = tensors.iter().map(Tensor::non_finite).collect();
         let told = slots.iter().map(TelemetrySlot::get).collect();
         let nothing = PassReport {
             refused: false,
@@ -411,14 +411,14 @@ impl Case {
         &self,
         workers: &Workers,
         way: Way,
-        tensors: &mut [PassTensor<'_>],
+        tensors: &mut [Tensor<'_>],
     ) -> std::result::Result<PassReport, Error> {
         let Self { pass, rule, step, .. } = self;
         if way != Way::InHalves {
             return workers.step_pass(pass, rule, *step, tensors);
         }
         workers.measure_pass(pass, rule, *step, tensors)?;
-        let sums: Vec<_> = tensors.iter().map(PassTensor::sums).collect();
+        let sums: Vec<_> = tensors.iter().map(Tensor::sums).collect();
         tensors.iter_mut().zip(&sums).for_each(|(tensor, sums)| tensor.set_sums(*sums));
         workers.finish_pass(pass, rule, *step, tensors, &sums)
     }
@@ -458,7 +458,9 @@ impl Case {
                 self.check_stepped(before, after);
             }
         }
-        if self.rule.scope() == Scope::Together && report.stepped > 0 {
+        if self.rule.measures().is_some_and(|measures| measures.scope() == Scope::Together)
+            && report.stepped > 0
+        {
             let full = full_slots(self.rule.slots());
             let shared =
                 |tensor: &Owned| -> Vec<_> { tensor.state[full..].iter().map(|x| bits(x)).collect() };
@@ -468,7 +470,8 @@ impl Case {
 
     /// It is as it was, but for numbers that its rule shares among all tensors.
     fn check_left_out(&self, before: &Owned, after: &Owned, others_stepped: bool) {
-        let shares = others_stepped && self.rule.scope() == Scope::Together;
+        let shares = others_stepped
+            && self.rule.measures().is_some_and(|measures| measures.scope() == Scope::Together);
         let shared = self.rule.slots().len() - full_slots(self.rule.slots());
         let [mut before_bits, mut after_bits] = [before, after].map(Owned::bits);
         if shares {

@@ -25,7 +25,7 @@ pub fn stays_finite(rule: &AnyRule) -> bool {
 }
 
 fn estimates(rule: &AnyRule) -> bool {
-    rule.scope() == Scope::Together
+    rule.measures().is_some_and(|measures| measures.scope() == Scope::Together)
 }
 
 /// A setting that the library must not go astray under, in `f32`.

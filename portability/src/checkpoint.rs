@@ -56,7 +56,7 @@ impl<R: Rule> Running<R> {
     fn step(&mut self, workers: &Workers<impl Join>, rule: &R, model: &mut Model) -> Result<(), Error> {
         self.optimizer.set_rule(Optimizer::<R>::FIRST_GROUP, *rule)?;
         let tensors = self.ids.iter().zip(model.params());
-        let with_id = |(&id, (params, grads))| Param { id, params, grads: Some(grads) };
+        let with_id = |(&id, (params, grads))| Param::new(id, params, grads);
         let _ = self.optimizer.step(workers, &mut tensors.map(with_id).collect::<Vec<_>>())?;
         self.optimizer.save().zip(model.state()).for_each(|(saved, copies)| {
             let pairs = saved.state.zip(copies);

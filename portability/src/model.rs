@@ -2,7 +2,7 @@
 
 use core::array;
 
-use gradstep::{Error, Extent, FloatsMut, Format, PassTensor, Rule, Slot, Tensor, init_state};
+use gradstep::{Error, Extent, FloatsMut, Format, Rule, Slot, Tensor, init_state};
 use testkit::Random;
 
 use crate::scene::Scene;
@@ -54,7 +54,7 @@ impl Model {
         &mut self,
         rule: &impl Rule,
         copies: Format,
-    ) -> Result<[PassTensor<'_>; LENGTHS.len()], Error> {
+    ) -> Result<[Tensor<'_>; LENGTHS.len()], Error> {
         let [a, b, c, d] = self.tensors.each_mut().map(|buffers| buffers.pass_tensor(rule, copies));
         Ok([a?, b?, c?, d?])
     }
@@ -112,10 +112,10 @@ impl Buffers {
     }
 
     /// As one row.
-    fn pass_tensor(&mut self, rule: &impl Rule, copy_format: Format) -> Result<PassTensor<'_>, Error> {
+    fn pass_tensor(&mut self, rule: &impl Rule, copy_format: Format) -> Result<Tensor<'_>, Error> {
         let Self { len, params, grads, state, average, averaged, copy } = self;
         let state = slots(rule, *len, state);
-        let tensor = PassTensor::new(&mut params[..*len], &mut grads[..*len], state)?;
+        let tensor = Tensor::new(&mut params[..*len], &mut grads[..*len], state)?;
         let copy = FloatsMut::Half(copy_format, &mut copy[..*len]);
         Ok(tensor.average(&mut average[..*len], averaged).copy_out(copy).rows(1))
     }

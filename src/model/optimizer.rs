@@ -25,7 +25,7 @@ use crate::{
         groups::{Program, SharedNumbers},
     },
     tensor::{
-        report::Report,
+        report::PassReport,
         state::Layout,
         tag::Tag,
         tensor::{Outcome, Tensor},
@@ -70,6 +70,17 @@ pub struct Optimizer<R = AnyRule> {
     /// Empty between steps; kept for its allocation, as the next one is.
     tensors: Vec<Tensor<'static>>,
     pub(super) outcomes: Vec<Outcome>,
+}
+
+/// What a step without a pass did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How many parameters were stepped.
+    pub stepped: usize,
+    /// How many of the registered ones were not, because they were not in the list.
+    pub skipped: usize,
+    /// How many elements the stepped ones have together.
+    pub elements: usize,
 }
 
 /// A registered parameter in one step.
@@ -201,7 +212,9 @@ impl<R: Rule> Optimizer<R> {
         if let Some(param) = params.iter().find(|param| !param.tensor.is_plain()) {
             return Err(Error::NeedsPass { tensor: Some(Name::of(&self.entry(param.id)?.name)) });
         }
-        Ok(self.step_checked(params, |groups, tensors| workers.team().step_plain(groups, tensors)))
+        let report = self.step_checked(params, |groups, tensors| workers.team().step_plain(groups, tensors));
+        let PassReport { stepped, skipped, elements, .. } = report;
+        Ok(Report { stepped, skipped, elements })
     }
 
     /// [`step`](Self::step) with everything else that `pass` asks for.
@@ -231,7 +244,7 @@ impl<R: Rule> Optimizer<R> {
         workers: &Workers<J>,
         pass: &Pass,
         params: &mut [Param<'_>],
-    ) -> Result<Report, Error> {
+    ) -> Result<PassReport, Error> {
         workers.check_host()?;
         params.sort_unstable_by_key(|param| param.id);
         self.check(pass, params)?;
@@ -246,8 +259,8 @@ impl<R: Rule> Optimizer<R> {
     fn step_checked(
         &mut self,
         params: &mut [Param<'_>],
-        step: impl FnOnce(&dyn Program, &mut [Tensor<'_>]) -> Report,
-    ) -> Report {
+        step: impl FnOnce(&dyn Program, &mut [Tensor<'_>]) -> PassReport,
+    ) -> PassReport {
         self.find_shared();
         let mut tensors = recycle(core::mem::take(&mut self.tensors));
         collect(&self.entries, bytemuck::cast_slice_mut(&mut self.arena), params, &mut tensors);
@@ -265,7 +278,7 @@ impl<R: Rule> Optimizer<R> {
             param.tensor.take_over(outcome);
         }
         self.share_numbers(params.iter().filter(|param| !param.tensor.skipped()).map(|param| param.id));
-        Report { skipped: self.entries.len() - report.stepped, ..report }
+        PassReport { skipped: self.entries.len() - report.stepped, ..report }
     }
 
     fn entry(&self, id: ParamId) -> Result<&Entry, Error> {

@@ -20,7 +20,7 @@ use crate::{
     },
     tensor::{
         grad_sums::GradSums,
-        report::Report,
+        report::PassReport,
         tensor::{Plan, Tensor},
         view::View,
     },
@@ -36,7 +36,7 @@ impl<J: Join> Workers<J> {
     /// Whatever the threads, the backend and the order of the tensors: the same bits.
     ///
     /// It is step number `step` of each tensor that has no [counter](Tensor::counter) of its own. A refused step is none:
-    /// the next call has the same number, which [`Report::next_step`] gives. A tensor that is skipped while others are
+    /// the next call has the same number, which [`PassReport::next_step`] gives. A tensor that is skipped while others are
     /// stepped falls behind by one; with a counter of its own it counts right, without one its rule takes it for a step
     /// ahead.
     ///
@@ -50,7 +50,7 @@ impl<J: Join> Workers<J> {
         rule: &R,
         step: u64,
         tensors: &mut [Tensor<'_>],
-    ) -> Result<Report, Error> {
+    ) -> Result<PassReport, Error> {
         self.check_host()?;
         check_model(pass, rule.erased(), step, tensors)?;
         pass.check_effect(tensors.iter())?;
@@ -114,7 +114,7 @@ impl<J: Join> Workers<J> {
         step: u64,
         tensors: &mut [Tensor<'_>],
         model: &[GradSums],
-    ) -> Result<Report, Error> {
+    ) -> Result<PassReport, Error> {
         self.check_host()?;
         check_model(pass, rule.erased(), step, tensors)?;
         for (place, tensor) in tensors.iter().enumerate() {
@@ -134,7 +134,12 @@ impl<J: Join> Workers<J> {
 
 impl Team<'_> {
     /// A pass over tensors that have been checked.
-    pub(crate) fn run_pass(&self, pass: &Pass, program: &dyn Program, tensors: &mut [Tensor<'_>]) -> Report {
+    pub(crate) fn run_pass(
+        &self,
+        pass: &Pass,
+        program: &dyn Program,
+        tensors: &mut [Tensor<'_>],
+    ) -> PassReport {
         if pass.asks_for_nothing() && tensors.iter().all(Tensor::is_plain) {
             return self.step_plain(program, tensors);
         }
@@ -160,7 +165,7 @@ impl Team<'_> {
         program: &dyn Program,
         tensors: &mut [Tensor<'_>],
         all: &GradSums,
-    ) -> Report {
+    ) -> PassReport {
         let refused = pass.check == Some(NonFinite::Refuse) && all.non_finite > 0;
         let looked = pass.looks_ahead(tensors);
         let preparation = Preparation::of(pass, self.backend);
@@ -194,7 +199,7 @@ impl Team<'_> {
         }
         tensors.iter_mut().filter(|tensor| !tensor.plan.skip).for_each(|tensor| pass.count(tensor));
         let stepped = tensors.iter().filter(|tensor| !tensor.skipped());
-        Report {
+        PassReport {
             refused,
             stepped: stepped.clone().count(),
             skipped: tensors.len() - stepped.clone().count(),

@@ -3,11 +3,12 @@
 use core::cmp::Ordering;
 
 #[cfg(feature = "std")]
+use crate::tensor::view::View;
 use crate::{
     rule::{limits::MAX_SCALARS, slots::has_only_full},
     simd::backend::Backend,
     sweep::erased::{Batch, ErasedRule, Sweep, SweepWith},
-    tensor::{tag::Tag, tensor::Tensor, view::View},
+    tensor::{tag::Tag, tensor::Tensor},
 };
 
 /// Which rule steps the tensors with a tag.

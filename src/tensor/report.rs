@@ -3,7 +3,7 @@
 /// What a pass did.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "a step that was refused is no error: `refused` says so, and then neither it nor its number was taken"]
-pub struct Report {
+pub struct PassReport {
     /// Whether the whole step was refused: nothing has changed then.
     pub refused: bool,
     /// How many tensors were stepped.
@@ -18,7 +18,7 @@ pub struct Report {
     pub grad_norm: Option<f64>,
 }
 
-impl Report {
+impl PassReport {
     /// The number of the step after this one, which was number `step`: the same number again where it was refused. A tensor
     /// that the pass skipped has not taken its step either, which [`PassTensor::counter`] keeps account of.
     #[must_use]

@@ -3,12 +3,12 @@
 use core::ops::Range;
 
 #[cfg(feature = "std")]
+use crate::numbers::blocks::BLOCK;
 use crate::{
     formats::{
         floats::{Floats, FloatsMut, Grads},
         slices::{MAX_STATE, Slices},
     },
-    numbers::blocks::BLOCK,
     rule::limits::MAX_SCALARS,
     tensor::{
         grad_sums::GradSums,

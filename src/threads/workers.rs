@@ -10,7 +10,7 @@ use crate::{
         measure::{feed_plain, measure},
     },
     tensor::{
-        report::Report,
+        report::PassReport,
         state::Layout,
         tensor::{Tensor, check_each},
         view::View,
@@ -215,7 +215,7 @@ impl Team<'_> {
 
     /// Steps and counts tensors that ask for nothing beside the rule, and makes their state before their first step where that is
     /// left to the optimizer.
-    pub(crate) fn step_plain(&self, program: &dyn Program, tensors: &mut [Tensor<'_>]) -> Report {
+    pub(crate) fn step_plain(&self, program: &dyn Program, tensors: &mut [Tensor<'_>]) -> PassReport {
         for tensor in tensors.iter_mut() {
             tensor.forget_sums();
             if tensor.plan.tag.fresh {
@@ -224,7 +224,7 @@ impl Team<'_> {
         }
         self.step(program, tensors);
         tensors.iter_mut().for_each(Tensor::count);
-        Report {
+        PassReport {
             refused: false,
             stepped: tensors.len(),
             skipped: 0,

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use gradstep::{Backend, Error, Join, PassTensor, Rule, Tensor, Workers, new_state};
+use gradstep::{Backend, Error, Join, Rule, Tensor, Workers, new_state};
 
 use crate::{
     Random,
@@ -63,9 +63,9 @@ impl Buffers {
     }
 
     /// The slices as a tensor for a pass that only reads gradients.
-    pub fn pass_tensor(&mut self) -> PassTensor<'_> {
+    pub fn pass_tensor(&mut self) -> Tensor<'_> {
         let Self { params, grads, state } = self;
-        PassTensor::new(&mut params[..], &grads[..], slices(state)).expect("no rule has too many slices")
+        Tensor::new(&mut params[..], &grads[..], slices(state)).expect("no rule has too many slices")
     }
 
     /// The bits of parameters and state.

@@ -32,7 +32,10 @@ pub fn whole() -> impl Iterator<Item = &'static str> {
 
 /// The rules that keep numbers which all tensors share.
 pub fn sharing() -> impl Iterator<Item = AnyRule> {
-    AnyRule::NAMES.iter().map(|name| named(name)).filter(|rule| rule.scope() == Scope::Together)
+    AnyRule::NAMES
+        .iter()
+        .map(|name| named(name))
+        .filter(|rule| rule.measures().is_some_and(|measures| measures.scope() == Scope::Together))
 }
 
 fn named(name: &str) -> AnyRule {

@@ -18,7 +18,7 @@ use crate::buffers::Buffers;
 
 /// Takes a step of an element-wise rule.
 pub fn step(rule: &(impl Rule + Options), step: u64, buffers: &mut Buffers) {
-    rule.with_kernel(step, Twin { around: Around::of(rule), buffers });
+    rule.with_kernel(step, &[], Twin { around: Around::of(rule), buffers });
 }
 
 struct Twin<'a> {

@@ -175,7 +175,11 @@ impl<'a> Pair<'a> {
 }
 
 fn elements(rule: &AnyRule, steps: u64) -> usize {
-    if rule.sums().is_empty() || steps > 1000 { ELEMENTS } else { MANY_ELEMENTS }
+    if rule.measures().is_none_or(|measures| measures.sums().is_empty()) || steps > 1000 {
+        ELEMENTS
+    } else {
+        MANY_ELEMENTS
+    }
 }
 
 /// The worst errors after so many steps in any of the configurations, and in which.

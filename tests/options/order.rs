@@ -3,7 +3,7 @@
 
 use gradstep::{
     Adam, AdamEps, AmsGrad, AnyRule, Decay, Error, Kind, L1, Madgrad, Momentum, Optimizer, Param, Pass,
-    PassTensor, RmsProp, Rprop, Rule, Sgd, Tensor, Value, Velocity, Workers, convert, par_step, step, train,
+    RmsProp, Rprop, Rule, Sgd, Tensor, Value, Velocity, Workers, convert, par_step, step, train,
 };
 use proptest::prelude::*;
 use testkit::{Buffers, slices};
@@ -55,9 +55,9 @@ fn contradictory_rule_is_refused_by_every_entry_point_and_changes_nothing() {
         assert_conflict(par_step(&rule, 1, params, grads, &mut state));
         assert_conflict(convert(&rule, &rule, 1, &mut state));
         let slices: Vec<&mut [f32]> = state.iter_mut().map(|slice| &mut **slice).collect();
-        let mut tensors = [Tensor::new(params, grads, slices).unwrap()];
+        let mut tensors = [Tensor::new(&mut *params, &*grads, slices).unwrap()];
         assert_conflict(Workers::serial().step_model(&rule, 1, &mut tensors));
-        let mut tensors = [PassTensor::new(&mut params[..], &grads[..], state).unwrap()];
+        let mut tensors = [Tensor::new(&mut params[..], &grads[..], state).unwrap()];
         assert_conflict(Workers::serial().step_pass(&Pass::new(), &rule, 1, &mut tensors));
         assert_conflict(train::minimize(&rule, &train::Plan::default(), params, 0, |_, _, _| 0.0));
         assert_eq!(buffers.bits(), before);
@@ -85,7 +85,7 @@ fn contradictory_lr_is_refused_by_an_optimizer() -> Result<(), Error> {
     assert_conflict(optimizer.set_lr(group, 0.0));
     assert_eq!(optimizer.lr(group), Ok(0.01));
     let (id, mut params) = (optimizer.register("p", 1)?, [1.0]);
-    optimizer.step(&Workers::serial(), &mut [Param { id, params: &mut params, grads: Some(&[0.1]) }])?;
+    optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut params, &[0.1])])?;
     assert!(params[0].is_finite());
     Ok(())
 }

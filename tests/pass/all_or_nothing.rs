@@ -1,8 +1,8 @@
 //! What becomes of gradients that are not finite: refused steps and skipped tensors change nothing, bit for bit.
 
 use gradstep::{
-    AnyRule, Format, Grads, LossScaler, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor,
-    Rule as _, Saved, Sgd, StateKind, Telemetry, Workers,
+    AnyRule, Format, Grads, LossScaler, NonFinite, Optimizer, Param, Pass, PassReport, Rule as _, Saved, Sgd,
+    StateKind, Telemetry, Tensor, Workers,
 };
 use proptest::prelude::*;
 use testkit::Random;
@@ -31,8 +31,8 @@ struct Told {
 fn run(case: &Case, model: &mut [Owned]) -> Told {
     case.run(&Workers::rayon().serial_below(0), model, |report, tensors| Told {
         report: *report,
-        skipped: tensors.iter().map(PassTensor::skipped).collect(),
-        non_finite: tensors.iter().map(PassTensor::non_finite).collect(),
+        skipped: tensors.iter().map(Tensor::skipped).collect(),
+        non_finite: tensors.iter().map(Tensor::non_finite).collect(),
     })
 }
 
@@ -159,10 +159,10 @@ fn optimizer_step(
     told: &Told,
 ) -> PassReport {
     with_tensors(model, |tensors| {
-        let param = |(i, tensor)| PassParam { id: optimizer.id(&usize::to_string(&i)).unwrap(), tensor };
+        let param = |(i, tensor)| Param { id: optimizer.id(&usize::to_string(&i)).unwrap(), tensor };
         let mut params: Vec<_> = tensors.into_iter().enumerate().map(param).rev().collect();
         let report = optimizer.step_pass(&Workers::serial(), &case.parts.pass(), &mut params).unwrap();
-        for (i, PassParam { tensor, .. }) in params.iter().enumerate() {
+        for (i, Param { tensor, .. }) in params.iter().enumerate() {
             assert_eq!((tensor.skipped(), tensor.non_finite()), (told.skipped[i], told.non_finite[i]));
         }
         report
@@ -180,7 +180,7 @@ fn a_loss_scaler_finds_its_scale() {
         let pass = Pass::new().check(NonFinite::Refuse).loss_scale(scaler.scale()).unwrap();
         // 2^15 is the largest power that binary16 has.
         let grads = Numbers::new(Some(Format::F16), &[0.25 * scaler.scale() as f32]);
-        let tensor = PassTensor::new(&mut params[..], Grads::Read(grads.read()), []).unwrap();
+        let tensor = Tensor::new(&mut params[..], Grads::Read(grads.read()), []).unwrap();
         let rule = Sgd::torch().lr(1.0).unwrap();
         let report = Workers::serial().step_pass(&pass, &rule, step, &mut [tensor]).unwrap();
         scaler.update(report.refused);

@@ -1,8 +1,8 @@
 //! Each part alone, on numbers that can be checked by hand, and where two parts meet: in which order they come.
 
 use gradstep::{
-    Average, Floats, FloatsMut, Format, Grads, Momentum, NonFinite, Optimizer, Pass, PassParam, PassReport,
-    PassTensor, Sgd, Workers,
+    Average, Floats, FloatsMut, Format, Grads, Momentum, NonFinite, Optimizer, Param, Pass, PassReport, Sgd,
+    Tensor, Workers,
 };
 use half::{bf16, f16};
 
@@ -13,16 +13,16 @@ fn sgd() -> Sgd {
     Sgd::torch().lr(1.0).unwrap()
 }
 
-fn step(pass: &Pass, tensors: &mut [PassTensor<'_>]) -> PassReport {
+fn step(pass: &Pass, tensors: &mut [Tensor<'_>]) -> PassReport {
     Workers::serial().step_pass(pass, &sgd(), 1, tensors).unwrap()
 }
 
 /// Steps a tensor beside one of a single zero that has a row, because a pass that goes by rows wants one in the list.
 fn step_beside_a_row(pass: &Pass, params: &mut [f32], grads: &[f32], rows: Option<usize>) {
     let mut zero = [0.0_f32];
-    let tensor = PassTensor::new(params, grads, []).unwrap();
-    let tensor = rows.into_iter().fold(tensor, PassTensor::rows);
-    let row = PassTensor::new(&mut zero[..], &[0.0_f32][..], []).unwrap().rows(1);
+    let tensor = Tensor::new(params, grads, []).unwrap();
+    let tensor = rows.into_iter().fold(tensor, Tensor::rows);
+    let row = Tensor::new(&mut zero[..], &[0.0_f32][..], []).unwrap().rows(1);
     assert_eq!(step(pass, &mut [tensor, row]).stepped, 2);
 }
 
@@ -54,8 +54,7 @@ fn micro_batches_are_added_up_and_their_mean_is_a_loss_scale() {
     let more = [Floats::from(&second[..]), third.read()];
     for (scale, expected) in [(1.0, [-4.5, -4.0]), (2.0, [-2.25, -2.0])] {
         let mut params = [0.0_f32; 2];
-        let tensor =
-            PassTensor::new(&mut params[..], Grads::Read(first.read()), []).unwrap().more_grads(&more);
+        let tensor = Tensor::new(&mut params[..], Grads::Read(first.read()), []).unwrap().more_grads(&more);
         let _ = step(&Pass::new().loss_scale(scale).unwrap(), &mut [tensor]);
         assert_eq!(params, expected);
     }
@@ -101,8 +100,8 @@ fn all_tensors_are_clipped_by_their_common_norm() {
     let (mut a, mut b) = ([0.0_f32; 1], [0.0_f32; 2]);
     let (grads_a, grads_b) = ([3.0_f32], [0.0_f32, 4.0]);
     let mut tensors = [
-        PassTensor::new(&mut a[..], &grads_a[..], []).unwrap(),
-        PassTensor::new(&mut b[..], &grads_b[..], []).unwrap(),
+        Tensor::new(&mut a[..], &grads_a[..], []).unwrap(),
+        Tensor::new(&mut b[..], &grads_b[..], []).unwrap(),
     ];
     let report = step(&pass, &mut tensors);
     assert_eq!(report.grad_norm, Some(5.0));
@@ -117,8 +116,8 @@ fn gradients_are_clipped_by_their_parameters() {
         // Rows with norms 5, 0 and 5, whose gradients have norms 10, 1 and 0.25.
         let mut params = [3.0_f32, 4.0, 0.0, 0.0, 3.0, 4.0];
         let grads = [6.0_f32, 8.0, 0.0, 1.0, 0.25, 0.0];
-        let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
-        let _ = step(&pass, &mut [rows.into_iter().fold(tensor, PassTensor::rows)]);
+        let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap();
+        let _ = step(&pass, &mut [rows.into_iter().fold(tensor, Tensor::rows)]);
         params
     };
     let by = 0.05_f32;
@@ -132,7 +131,7 @@ fn subnormal_state_becomes_zero() {
     let run = |pass: Pass| {
         let (mut params, grads) = ([0.0_f32; 3], [0.0_f32; 3]);
         let mut momentum = [1.2e-38, -1.2e-38, 1.0];
-        let tensor = PassTensor::new(&mut params[..], &grads[..], [&mut momentum[..]]).unwrap();
+        let tensor = Tensor::new(&mut params[..], &grads[..], [&mut momentum[..]]).unwrap();
         let rule = Momentum::torch().momentum(0.5).unwrap();
         let _ = Workers::serial().step_pass(&pass, &rule, 2, &mut [tensor]).unwrap();
         momentum
@@ -184,7 +183,7 @@ fn parts_have_their_order() {
 /// What is in the storage after a step from `start` by `-change`.
 fn stored(format: Format, start: u16, change: f32) -> u16 {
     let (mut params, grads) = ([start], [-change]);
-    let tensor = PassTensor::new(FloatsMut::Half(format, &mut params), &grads[..], []).unwrap();
+    let tensor = Tensor::new(FloatsMut::Half(format, &mut params), &grads[..], []).unwrap();
     let _ = step(&Pass::new(), &mut [tensor]);
     params[0]
 }
@@ -207,7 +206,7 @@ fn parameters_of_16_bits_are_rounded_to_nearest_even() {
 fn parameters_are_copied_out_and_gradients_zeroed() {
     let (mut params, mut grads) = ([1.0_f32, 2.0], Numbers::new(Some(Format::Bf16), &[-0.5, 1.0]));
     let mut copy = Numbers::new(Some(Format::F16), &[0.0; 2]);
-    let tensor = PassTensor::new(&mut params[..], Grads::Write(grads.write()), []).unwrap();
+    let tensor = Tensor::new(&mut params[..], Grads::Write(grads.write()), []).unwrap();
     let _ = step(&Pass::new().zero_grads(), &mut [tensor.copy_out(copy.write())]);
     assert_eq!(params, [1.5, 1.0]);
     assert_eq!(copy.values(), params);
@@ -219,7 +218,7 @@ fn averages(average: Average, steps: u64) -> (Vec<f32>, Vec<f32>) {
     let pass = Pass::new().average(average);
     let (mut p, grads, mut average, mut averaged) = ([0.0_f32], [-1.0_f32], [f32::NAN], 0);
     let mut step = |t| {
-        let tensor = PassTensor::new(&mut p[..], &grads[..], []).unwrap();
+        let tensor = Tensor::new(&mut p[..], &grads[..], []).unwrap();
         let tensor = tensor.average(&mut average, &mut averaged);
         let _ = Workers::serial().step_pass(&pass, &sgd(), t, &mut [tensor]).unwrap();
         (p[0], average[0])
@@ -277,7 +276,7 @@ fn averages_and_copies_are_of_the_bounded_parameters() {
     let pass = Pass::new().bounds(0.0, 1.0).unwrap().average(Average::mean());
     let (mut params, grads) = ([0.0_f32], [-5.0_f32]);
     let (mut average, mut copy) = ([0.0_f32], Numbers::new(Some(Format::Bf16), &[0.0]));
-    let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+    let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap();
     let _ = step(&pass, &mut [tensor.average(&mut average, &mut 0).copy_out(copy.write())]);
     assert_eq!((params, average, &copy.values()[..]), ([1.0], [1.0], &[1.0][..]));
 }
@@ -291,7 +290,7 @@ fn groups_are_clipped_together() {
     let pass = Pass::new().clip_global_norm(1.0).unwrap().clip_eps(0.0).unwrap();
     let (mut a, mut b) = ([0.0_f32], [0.0_f32]);
     let mut list = [(ids[1], &mut b, &[4.0_f32]), (ids[0], &mut a, &[3.0_f32])]
-        .map(|(id, p, g)| PassParam { id, tensor: PassTensor::new(&mut p[..], &g[..], []).unwrap() });
+        .map(|(id, p, g)| Param { id, tensor: Tensor::new(&mut p[..], &g[..], []).unwrap() });
     let report = optimizer.step_pass(&Workers::serial(), &pass, &mut list).unwrap();
     assert_eq!((report.stepped, report.skipped, report.grad_norm), (2, 1, Some(5.0)));
     assert_eq!((a, b), ([-2.0 * (3.0 * 0.2_f32)], [-4.0 * 0.2_f32]));

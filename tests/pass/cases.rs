@@ -1,6 +1,6 @@
 //! Random passes over random models.
 
-use gradstep::{AnyRule, Join, PassReport, PassTensor, Rule as _, Scope, Workers, full_slots};
+use gradstep::{AnyRule, Join, PassReport, Rule as _, Scope, Tensor, Workers, full_slots};
 use testkit::{Random, configurations_of, elementwise};
 
 use crate::{
@@ -88,7 +88,7 @@ impl Case {
         &self,
         workers: &Workers<impl Join>,
         model: &mut [Owned],
-        ask: impl FnOnce(&PassReport, &[PassTensor<'_>]) -> T,
+        ask: impl FnOnce(&PassReport, &[Tensor<'_>]) -> T,
     ) -> T {
         with_tensors(model, |mut tensors| {
             let report = workers.step_pass(&self.parts.pass(), &self.rule, self.step, &mut tensors).unwrap();
@@ -106,7 +106,11 @@ impl Case {
 /// The numbers that a rule shares among all tensors, as one of them has them; none for other rules.
 pub fn shared_numbers(rule: &AnyRule, tensor: &Owned) -> Vec<Padded<f32>> {
     let full = full_slots(rule.slots());
-    if rule.scope() == Scope::Together { tensor.state[full..].to_vec() } else { Vec::new() }
+    if rule.measures().is_some_and(|measures| measures.scope() == Scope::Together) {
+        tensor.state[full..].to_vec()
+    } else {
+        Vec::new()
+    }
 }
 
 /// Gives them to another tensor.

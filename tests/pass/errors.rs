@@ -1,8 +1,7 @@
 //! What a pass refuses, what the refusal says, and that nothing has changed then.
 
 use gradstep::{
-    Adam, Average, Error, GradSums, Lamb, NonFinite, Optimizer, Pass, PassParam, PassTensor, Rule, Sgd,
-    Workers,
+    Adam, Average, Error, GradSums, Lamb, NonFinite, Optimizer, Param, Pass, Rule, Sgd, Tensor, Workers,
 };
 
 use crate::model::{Numbers, Owned, Padded, assert_same, with_tensors};
@@ -53,7 +52,7 @@ fn the_state_is_that_of_the_rule() {
     assert_eq!(refused, "adam needs 2 state slices (exp_avg, exp_avg_sq) and was given 1");
     let mut state = [[0.0; 1]; 9];
     let state = state.iter_mut().map(|slice| &mut slice[..]);
-    let refused = PassTensor::new(&mut [0.0][..], &[0.0][..], state).unwrap_err();
+    let refused = Tensor::new(&mut [0.0][..], &[0.0][..], state).unwrap_err();
     assert_eq!(refused.to_string(), "9 state slices were given, and a tensor holds at most 8");
 }
 
@@ -177,8 +176,7 @@ fn optimizer_refusal(pass: &Pass, change: impl FnOnce(&mut Owned)) -> String {
     change(&mut model[1]);
     let before = model.clone();
     let refused = with_tensors(&mut model, |tensors| {
-        let mut params: Vec<_> =
-            ids.iter().zip(tensors).map(|(&id, tensor)| PassParam { id, tensor }).collect();
+        let mut params: Vec<_> = ids.iter().zip(tensors).map(|(&id, tensor)| Param { id, tensor }).collect();
         optimizer.step_pass(&Workers::serial(), pass, &mut params).unwrap_err()
     });
     assert_same(&model, &before, || refused.to_string());
@@ -230,7 +228,7 @@ fn an_optimizer_knows_its_parameters() {
         let (mut params, grads) = ([[1.0], [2.0]], [1.0]);
         let [a, b] = &mut params;
         let mut list = [(ids[0], a), (ids[1], b)]
-            .map(|(id, p)| PassParam { id, tensor: PassTensor::new(&mut p[..], &grads[..], []).unwrap() });
+            .map(|(id, p)| Param { id, tensor: Tensor::new(&mut p[..], &grads[..], []).unwrap() });
         let refused = optimizer.step_pass(&Workers::serial(), &Pass::new(), &mut list).unwrap_err();
         assert_eq!(params, [[1.0], [2.0]]);
         refused.to_string()

@@ -1,7 +1,7 @@
 //! Factors on gradients are right whatever their size: the loss scale's inverse, those of clipping, and their product.
 
 use gradstep::{
-    AnyRule, Backend, FloatsMut, Format, LossScaler, NonFinite, Pass, PassTensor, Sgd, TelemetrySlot, Workers,
+    AnyRule, Backend, FloatsMut, Format, LossScaler, NonFinite, Pass, Sgd, TelemetrySlot, Tensor, Workers,
 };
 use proptest::prelude::*;
 use testkit::{Random, configurations_of, signed};
@@ -33,8 +33,8 @@ fn seen(pass: Pass, way: Way, grads: &[f32]) -> Vec<f32> {
     let second = [Numbers::new(None, &halves)];
     let more: Vec<_> = second.iter().map(Numbers::read).collect();
     let tensor = match way {
-        Way::TwoHalves => PassTensor::new(&mut params[..], &halves[..], []).unwrap().more_grads(&more),
-        _ => PassTensor::new(&mut params[..], gradstep::Grads::Read(given.read()), []).unwrap(),
+        Way::TwoHalves => Tensor::new(&mut params[..], &halves[..], []).unwrap().more_grads(&more),
+        _ => Tensor::new(&mut params[..], gradstep::Grads::Read(given.read()), []).unwrap(),
     };
     let (pass, tensor) = match way {
         Way::WithinValues => (pass.clip_value(f32::MAX.into()).unwrap(), tensor),
@@ -69,7 +69,7 @@ fn a_huge_gradient_is_clipped_to_a_tiny_norm() {
 fn a_huge_gradient_is_clipped_to_tiny_parameters() {
     let pass = Pass::new().clip_adaptive(1e-6, 1e-4).unwrap();
     let mut params = [0.0_f32; 4];
-    let tensor = PassTensor::new(&mut params[..], &[3e38_f32; 4][..], []).unwrap();
+    let tensor = Tensor::new(&mut params[..], &[3e38_f32; 4][..], []).unwrap();
     let rule = Sgd::torch().lr(1.0).unwrap();
     let report = Workers::serial().step_pass(&pass, &rule, 1, &mut [tensor]).unwrap();
     assert_eq!(report.stepped, 1);
@@ -144,9 +144,8 @@ fn a_loss_scale_of_any_size_is_taken_out_of_every_rule() {
             let mut expected = [Owned { grads: Numbers::new(None, &kept), ..plain.clone() }];
             let mut found = [Owned { grads: Numbers::new(None, &scaled), ..plain.clone() }];
             let step = |pass: &Pass, model: &mut [Owned]| {
-                let step = |mut tensors: Vec<PassTensor<'_>>| {
-                    Workers::serial().step_pass(pass, &rule, 2, &mut tensors)
-                };
+                let step =
+                    |mut tensors: Vec<Tensor<'_>>| Workers::serial().step_pass(pass, &rule, 2, &mut tensors);
                 assert_eq!(with_tensors(model, step).unwrap().stepped, 1);
             };
             step(&Pass::new(), &mut expected);
@@ -166,7 +165,7 @@ fn a_factor_of_one_step_does_not_reach_the_next() {
         let workers = Workers::rayon().serial_below(0).backend(backend);
         let (mut params, grads) = (vec![0.0_f32; 9000], vec![1e30_f32; 9000]);
         let slot = TelemetrySlot::default();
-        let mut model = [PassTensor::new(&mut params[..], &grads[..], []).unwrap().telemetry(&slot)];
+        let mut model = [Tensor::new(&mut params[..], &grads[..], []).unwrap().telemetry(&slot)];
         let tiny = Pass::new().clip_global_norm(1e-12).unwrap();
         let report = workers.step_pass(&tiny, &rule, 1, &mut model).unwrap();
         assert_eq!(report.stepped, 1);
@@ -201,7 +200,7 @@ fn the_norm_of_gradients_is_told_unscaled() {
         let kept: Vec<f32> = grads.iter().map(|&g| (f64::from(g) / power_of_two(exponent)) as f32).collect();
         let pass = Pass::new().loss_scale(power_of_two(exponent)).unwrap().check(NonFinite::Refuse);
         let mut params = [0.0_f32; 2];
-        let tensor = PassTensor::new(FloatsMut::F32(&mut params), &grads[..], []).unwrap();
+        let tensor = Tensor::new(FloatsMut::F32(&mut params), &grads[..], []).unwrap();
         let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 1, &mut [tensor]).unwrap();
         assert_eq!(report.grad_norm, Some(twin::norm(&kept)), "by 2^{exponent}");
     }

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-use gradstep::{Floats, FloatsMut, Format, Grads, PassTensor, Rule, Telemetry, TelemetrySlot, new_state};
+use gradstep::{Floats, FloatsMut, Format, Grads, Rule, Telemetry, TelemetrySlot, Tensor, new_state};
 use half::{bf16, f16};
 use testkit::Random;
 
@@ -317,11 +317,11 @@ impl Owned {
             && self.state.iter().chain(&self.average).all(Padded::is_intact)
     }
 
-    fn tensor<'a>(&'a mut self, more: &'a [Floats<'a>], slot: &'a TelemetrySlot) -> PassTensor<'a> {
+    fn tensor<'a>(&'a mut self, more: &'a [Floats<'a>], slot: &'a TelemetrySlot) -> Tensor<'a> {
         let grads =
             if self.read_only { Grads::Read(self.grads.read()) } else { Grads::Write(self.grads.write()) };
         let state = self.state.iter_mut().map(|slice| &mut **slice);
-        let mut tensor = PassTensor::new(self.params.write(), grads, state).unwrap();
+        let mut tensor = Tensor::new(self.params.write(), grads, state).unwrap();
         tensor = tensor.more_grads(more).shard_at(self.offset);
         if let Some(average) = &mut self.average {
             tensor = tensor.average(average, &mut self.averaged);
@@ -337,7 +337,7 @@ impl Owned {
 }
 
 /// Lends a model to a pass.
-pub fn with_tensors<T>(model: &mut [Owned], work: impl FnOnce(Vec<PassTensor<'_>>) -> T) -> T {
+pub fn with_tensors<T>(model: &mut [Owned], work: impl FnOnce(Vec<Tensor<'_>>) -> T) -> T {
     let more: Vec<Vec<Numbers>> = model.iter_mut().map(|tensor| std::mem::take(&mut tensor.more)).collect();
     let floats: Vec<Vec<Floats<'_>>> =
         more.iter().map(|more| more.iter().map(Numbers::read).collect()).collect();

@@ -1,7 +1,7 @@
 //! What a pass promises of stored values holds after the last rounding: bounds and norms, of parameters and of copies, in every
 //! format.
 
-use gradstep::{Average, Error, FloatsMut, Format, Optimizer, Pass, PassParam, PassTensor, Sgd, Workers};
+use gradstep::{Average, Error, FloatsMut, Format, Optimizer, Param, Pass, Sgd, Tensor, Workers};
 use proptest::prelude::*;
 use testkit::Random;
 
@@ -9,7 +9,7 @@ use crate::model::{FORMATS, Numbers, inward, round, widen};
 
 const HALVES: [Format; 2] = [Format::Bf16, Format::F16];
 
-fn step(pass: &Pass, tensor: PassTensor<'_>) {
+fn step(pass: &Pass, tensor: Tensor<'_>) {
     let report = Workers::serial().step_pass(pass, &Sgd::torch(), 1, &mut [tensor]).unwrap();
     assert_eq!(report.stepped, 1);
 }
@@ -17,7 +17,7 @@ fn step(pass: &Pass, tensor: PassTensor<'_>) {
 /// What a pass leaves of these bits, if the rule changes nothing.
 fn left_of_bits(pass: &Pass, format: Format, bits: &[u16]) -> Vec<u16> {
     let (mut params, grads) = (bits.to_vec(), vec![0.0_f32; bits.len()]);
-    step(pass, PassTensor::new(FloatsMut::Half(format, &mut params), &grads[..], []).unwrap());
+    step(pass, Tensor::new(FloatsMut::Half(format, &mut params), &grads[..], []).unwrap());
     params
 }
 
@@ -100,7 +100,7 @@ fn bounds_hold_for_every_copy_in_16_bits() {
         }
         let mut params = singles(format, (low, high));
         let (grads, mut copy) = (vec![0.0_f32; params.len()], vec![0; params.len()]);
-        let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+        let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap();
         step(&pass, tensor.copy_out(FloatsMut::Half(format, &mut copy)));
         for (&p, copy) in params.iter().zip(copy) {
             let copy = widen(format, copy);
@@ -139,7 +139,7 @@ fn bounds_without_a_number_of_the_format_are_refused() {
             let (mut params, mut single, mut copy) = ([1; 1], [1.0_f32], [7; 1]);
             let grads = [0.5_f32];
             let refused = |tensor| {
-                let empty = PassTensor::new(&mut [][..] as &mut [f32], &[][..] as &[f32], []).unwrap();
+                let empty = Tensor::new(&mut [][..] as &mut [f32], &[][..] as &[f32], []).unwrap();
                 let mut list = [empty, tensor];
                 match Workers::serial().step_pass(&pass(low, high), &Sgd::torch(), 1, &mut list) {
                     Err(Error::FormatBounds { tensor, slice, format: of, low: from, high: to }) => {
@@ -149,9 +149,9 @@ fn bounds_without_a_number_of_the_format_are_refused() {
                     other => panic!("{format} between {low:e} and {high:e}: {other:?}"),
                 }
             };
-            let tensor = PassTensor::new(FloatsMut::Half(format, &mut params), &grads[..], []).unwrap();
+            let tensor = Tensor::new(FloatsMut::Half(format, &mut params), &grads[..], []).unwrap();
             assert_eq!(refused(tensor), "params");
-            let tensor = PassTensor::new(&mut single[..], &grads[..], []).unwrap();
+            let tensor = Tensor::new(&mut single[..], &grads[..], []).unwrap();
             assert_eq!(refused(tensor.copy_out(FloatsMut::Half(format, &mut copy))), "copy_out");
             assert_eq!((params, single, copy), ([1], [1.0], [7]), "nothing has changed");
         }
@@ -163,10 +163,9 @@ fn a_refusal_of_bounds_names_parameter_and_format() {
     let mut optimizer = Optimizer::new(Sgd::torch()).unwrap();
     let id = optimizer.register("decoder.norm", 1).unwrap();
     let (mut params, grads) = (Numbers::new(Some(Format::Bf16), &[1.0]), [0.5_f32]);
-    let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
+    let tensor = Tensor::new(params.write(), &grads[..], []).unwrap();
     let pass = Pass::new().bounds(1.001, 1.002).unwrap();
-    let refused =
-        optimizer.step_pass(&Workers::serial(), &pass, &mut [PassParam { id, tensor }]).unwrap_err();
+    let refused = optimizer.step_pass(&Workers::serial(), &pass, &mut [Param { id, tensor }]).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "tensor \"decoder.norm\": params are bf16, with no number between 1.001 and 1.002"
@@ -182,7 +181,7 @@ fn bounds_hold_for_an_average_that_takes_the_parameters_place() {
         let mut params = Numbers::new(format, &[0.05, -0.05]);
         let (grads, mut average) = ([0.0_f32; 2], [5.0_f32, -5.0]);
         let mut copy = Numbers::new(Some(Format::F16), &[0.0; 2]);
-        let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
+        let tensor = Tensor::new(params.write(), &grads[..], []).unwrap();
         let mut averaged = 1;
         let mut list = [tensor.average(&mut average, &mut averaged).copy_out(copy.write())];
         let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 2, &mut list).unwrap();
@@ -260,7 +259,7 @@ proptest! {
         let pass = Pass::new().max_norm(max).unwrap();
         let limit = |params: &mut Numbers, copy: &mut Numbers| {
             let grads = vec![0.0_f32; row_len * count];
-            let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
+            let tensor = Tensor::new(params.write(), &grads[..], []).unwrap();
             step(&pass, tensor.rows(count).copy_out(copy.write()));
         };
         limit(&mut params, &mut copy);
@@ -294,7 +293,7 @@ fn the_norm_holds_for_an_average_that_takes_the_parameters_place() {
         let mut params = Numbers::new(format, &[0.1, 0.2, 0.3, 0.4]);
         let (grads, mut average) = ([0.0_f32; 4], [3.0_f32, -7.0, 0.3, 0.3]);
         let mut copy = Numbers::new(Some(Format::Bf16), &[0.0; 4]);
-        let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
+        let tensor = Tensor::new(params.write(), &grads[..], []).unwrap();
         let mut averaged = 1;
         let mut list = [tensor.rows(2).average(&mut average, &mut averaged).copy_out(copy.write())];
         let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 2, &mut list).unwrap();
@@ -313,7 +312,7 @@ fn a_copy_is_of_the_stored_parameters() {
     let pass = Pass::new().average(Average::exponential(0.5).unwrap().overwrite_every(1));
     let (mut params, grads) = (Numbers::new(Some(Format::Bf16), &[1.0]), [0.0_f32]);
     let (mut average, mut copy) = ([1.01_f32], [0.0_f32]);
-    let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap();
+    let tensor = Tensor::new(params.write(), &grads[..], []).unwrap();
     let mut averaged = 1;
     let mut list = [tensor.average(&mut average, &mut averaged).copy_out(&mut copy[..])];
     let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 2, &mut list).unwrap();

@@ -1,8 +1,8 @@
 //! Every setting of a pass is refused or works over its whole domain, and a part that no tensor could have is refused.
 
 use gradstep::{
-    Average, Error, Format, Grads, NonFinite, Optimizer, Pass, PassParam, PassReport, PassTensor, Sgd,
-    TelemetrySlot, Workers,
+    Average, Error, Format, Grads, NonFinite, Optimizer, Param, Pass, PassReport, Sgd, TelemetrySlot, Tensor,
+    Workers,
 };
 
 use crate::model::{FORMATS, Numbers, Owned, assert_same, with_tensors};
@@ -91,7 +91,7 @@ fn settings_beyond_f32_are_refused() {
 fn seen(pass: Pass, grads: &[f32; 4]) -> [f32; 4] {
     let mut params = [1.0_f32; 4];
     let start = params;
-    let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap().rows(2);
+    let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap().rows(2);
     let rule = Sgd::torch().lr(1.0).unwrap();
     let report = Workers::serial().step_pass(&pass, &rule, 1, &mut [tensor]).unwrap();
     assert_eq!(report.stepped, 1);
@@ -172,7 +172,7 @@ fn averages_of_any_two_numbers_are_finite_and_right() {
             let pass = Pass::new().average(Average::exponential(decay).unwrap());
             let (mut params, mut average) = ([p], [before]);
             let mut averaged = 1;
-            let tensor = PassTensor::new(&mut params[..], &[0.0_f32][..], [])
+            let tensor = Tensor::new(&mut params[..], &[0.0_f32][..], [])
                 .unwrap()
                 .average(&mut average, &mut averaged);
             let report = Workers::serial().step_pass(&pass, &sgd(), 2, &mut [tensor]).unwrap();
@@ -195,7 +195,7 @@ fn an_average_of_opposite_ends_is_zero() {
     for (p, before) in [(3e38, -3e38), (-3e38, 3e38), (f32::MAX, f32::MIN)] {
         let (mut params, mut average) = ([p; 70], [before; 70]);
         let mut averaged = 1;
-        let tensor = PassTensor::new(&mut params[..], &[0.0_f32; 70][..], [])
+        let tensor = Tensor::new(&mut params[..], &[0.0_f32; 70][..], [])
             .unwrap()
             .average(&mut average, &mut averaged);
         let report = Workers::serial().step_pass(&pass, &sgd(), 2, &mut [tensor]).unwrap();
@@ -208,8 +208,7 @@ fn averages(average: Average, steps: u64) -> Vec<f64> {
     let pass = Pass::new().average(average);
     let (mut p, grads, mut average, mut averaged) = ([0.0_f32], [-1.0_f32], [f32::NAN], 0);
     let mut step = |t| {
-        let tensor =
-            PassTensor::new(&mut p[..], &grads[..], []).unwrap().average(&mut average, &mut averaged);
+        let tensor = Tensor::new(&mut p[..], &grads[..], []).unwrap().average(&mut average, &mut averaged);
         let report = Workers::serial().step_pass(&pass, &sgd(), t, &mut [tensor]).unwrap();
         assert_eq!(report.stepped, 1);
         average[0].into()
@@ -262,7 +261,7 @@ fn a_power_law_keeps_its_digits_in_long_runs() {
             let pass = Pass::new().average(Average::power(exponent).unwrap());
             let (mut params, mut average) = ([1.0_f32], [0.0_f32]);
             let mut averaged = count - 1;
-            let tensor = PassTensor::new(&mut params[..], &[0.0_f32][..], [])
+            let tensor = Tensor::new(&mut params[..], &[0.0_f32][..], [])
                 .unwrap()
                 .average(&mut average, &mut averaged);
             let report = Workers::serial().step_pass(&pass, &sgd(), count, &mut [tensor]).unwrap();
@@ -328,7 +327,7 @@ fn every_kind_of_pass_zeroes_after_a_refusal() {
     let poison = |grads: &mut [f32]| grads[len / 2] = f32::INFINITY;
 
     poison(&mut grads);
-    let mut list = [PassTensor::new(&mut params[..], &mut grads[..], []).unwrap()];
+    let mut list = [Tensor::new(&mut params[..], &mut grads[..], []).unwrap()];
     workers.measure_pass(&pass, &sgd(), 1, &mut list).unwrap();
     let sums = list[0].sums();
     assert!(workers.finish_pass(&pass, &sgd(), 1, &mut list, &[sums]).unwrap().refused);
@@ -337,8 +336,8 @@ fn every_kind_of_pass_zeroes_after_a_refusal() {
     poison(&mut grads);
     let mut optimizer = Optimizer::new(sgd()).unwrap();
     let id = optimizer.register("weight", len).unwrap();
-    let tensor = PassTensor::new(&mut params[..], &mut grads[..], []).unwrap();
-    assert!(optimizer.step_pass(&workers, &pass, &mut [PassParam { id, tensor }]).unwrap().refused);
+    let tensor = Tensor::new(&mut params[..], &mut grads[..], []).unwrap();
+    assert!(optimizer.step_pass(&workers, &pass, &mut [Param { id, tensor }]).unwrap().refused);
     assert!(grads.iter().all(|&g| g == 0.0) && params.iter().all(|&p| p == 1.0));
     assert_eq!(optimizer.saved("weight").unwrap().step, 0);
 }
@@ -351,7 +350,7 @@ fn gradients_that_are_added_up_recover_from_a_refusal() {
     let mut refused = 0;
     for t in 1..=10 {
         grads[0] += if t == 3 { f32::INFINITY } else { -1.0 };
-        let mut list = [PassTensor::new(&mut params[..], &mut grads[..], []).unwrap()];
+        let mut list = [Tensor::new(&mut params[..], &mut grads[..], []).unwrap()];
         refused += u32::from(Workers::serial().step_pass(&pass, &sgd(), 1, &mut list).unwrap().refused);
     }
     assert_eq!((refused, params), (1, [9.0]));
@@ -361,7 +360,7 @@ fn gradients_that_are_added_up_recover_from_a_refusal() {
 fn gradients_to_be_zeroed_always_can_be_written() {
     let pass = Pass::new().zero_grads_always();
     let (mut params, grads) = ([1.0_f32], [0.5_f32]);
-    let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap();
+    let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap();
     let refused = Workers::serial().step_pass(&pass, &sgd(), 1, &mut [tensor]).unwrap_err();
     assert_eq!(
         refused.to_string(),
@@ -393,7 +392,7 @@ fn lacks(pass: Pass, with: impl FnOnce(&mut Owned)) -> Error {
     let mut optimizer = Optimizer::new(sgd()).unwrap();
     let ids = ["a", "b"].map(|name| optimizer.register(name, 2).unwrap());
     let of_optimizer = with_tensors(&mut model, |tensors| {
-        let params = ids.into_iter().zip(tensors).map(|(id, tensor)| PassParam { id, tensor });
+        let params = ids.into_iter().zip(tensors).map(|(id, tensor)| Param { id, tensor });
         optimizer.step_pass(&Workers::serial(), &pass, &mut params.collect::<Vec<_>>()).unwrap_err()
     });
     assert_eq!(of_optimizer, refused);
@@ -422,7 +421,7 @@ fn a_part_that_no_tensor_has_is_refused() {
 fn zeroed_halves_are_positive() {
     let (mut params, mut grads) = ([1.0_f32], Numbers::new(Some(Format::Bf16), &[f32::NEG_INFINITY]));
     let pass = Pass::new().check(NonFinite::Refuse).zero_grads_always();
-    let mut list = [PassTensor::new(&mut params[..], Grads::Write(grads.write()), []).unwrap()];
+    let mut list = [Tensor::new(&mut params[..], Grads::Write(grads.write()), []).unwrap()];
     assert!(Workers::serial().step_pass(&pass, &sgd(), 1, &mut list).unwrap().refused);
     assert_eq!(grads.bits(), [0]);
 }
@@ -439,7 +438,7 @@ fn gradients_that_overflow_when_they_are_centered_are_refused() {
         (Pass::new().check(NonFinite::Refuse), false, 0),
     ] {
         let mut params = [0.0_f32; 8];
-        let mut list = [PassTensor::new(&mut params[..], &grads[..], []).unwrap().rows(2)];
+        let mut list = [Tensor::new(&mut params[..], &grads[..], []).unwrap().rows(2)];
         let report = Workers::serial().step_pass(&pass, &sgd(), 1, &mut list).unwrap();
         assert_eq!((report.refused, report.non_finite), (refused, count));
         assert!(params.iter().all(|p| p.is_finite()));

@@ -1,6 +1,6 @@
 //! A model that is cut into shards, each stepped by itself, gives the bits of the whole.
 
-use gradstep::{GradSums, PassReport, PassTensor, Telemetry, Workers};
+use gradstep::{GradSums, PassReport, Telemetry, Tensor, Workers};
 use proptest::prelude::*;
 use testkit::Random;
 
@@ -85,7 +85,7 @@ fn step_shards(case: &Case, shards: &mut [Owned], tensors: usize) -> Vec<PassRep
     })
 }
 
-fn merged<'s>(shards: impl Iterator<Item = &'s PassTensor<'s>>) -> GradSums {
+fn merged<'s>(shards: impl Iterator<Item = &'s Tensor<'s>>) -> GradSums {
     shards.fold(GradSums::default(), |mut all, shard| {
         all.merge(&shard.sums());
         all

@@ -1,7 +1,7 @@
 //! What a step tells of itself, against plain formulas in `f64`.
 
 use gradstep::{
-    AnyRule, Format, Momentum, NonFinite, Pass, PassTensor, Rule, Sgd, Telemetry, TelemetrySlot, Workers,
+    AnyRule, Format, Momentum, NonFinite, Pass, Rule, Sgd, Telemetry, TelemetrySlot, Tensor, Workers,
 };
 use testkit::{Random, elementwise, signed};
 
@@ -121,7 +121,7 @@ fn updates_that_rounding_loses_are_counted() {
     let (old, grads) = (signed(3000, &mut random), signed(3000, &mut random));
     let old = Numbers::new(Some(Format::Bf16), &old);
     let (mut params, slot) = (old.clone(), TelemetrySlot::default());
-    let tensor = PassTensor::new(params.write(), &grads[..], []).unwrap().telemetry(&slot);
+    let tensor = Tensor::new(params.write(), &grads[..], []).unwrap().telemetry(&slot);
     let _ = Workers::serial().step_pass(&Pass::new(), &rule, 1, &mut [tensor]).unwrap();
     let pairs = params.values().into_iter().zip(old.values()).zip(&grads);
     let lost = pairs.filter(|&((new, old), &g)| new == old && g != 0.0).count();
@@ -203,7 +203,7 @@ fn tensors_may_share_a_slot() {
             let grads = [[0.5_f32, -0.25], [1.5, 0.0]];
             let [a, b] = &mut params;
             let mut tensors = [(a, &grads[0], slots[0]), (b, &grads[1], slots[1])]
-                .map(|(p, g, slot)| PassTensor::new(&mut p[..], &g[..], []).unwrap().telemetry(slot));
+                .map(|(p, g, slot)| Tensor::new(&mut p[..], &g[..], []).unwrap().telemetry(slot));
             let _ = Workers::serial().step_pass(&pass, &Sgd::torch(), 1, &mut tensors).unwrap();
             let mut told = slots[0].get();
             told.merge(&slots[1].get());
@@ -222,7 +222,7 @@ fn what_is_left_out_tells_nothing() {
     let slot = TelemetrySlot::default();
     let step = |grad: f32, policy| {
         let (mut params, grads) = ([1.0_f32], [grad]);
-        let tensor = PassTensor::new(&mut params[..], &grads[..], []).unwrap().telemetry(&slot);
+        let tensor = Tensor::new(&mut params[..], &grads[..], []).unwrap().telemetry(&slot);
         let _ =
             Workers::serial().step_pass(&Pass::new().check(policy), &Sgd::torch(), 1, &mut [tensor]).unwrap();
         slot.get()

@@ -12,7 +12,7 @@ use core::{hint::black_box, mem::take};
 
 use cortex_m::Peripherals;
 use gradstep::{
-    Average, Error, FloatsMut, Format, NonFinite, Pass, PassTensor, Rule, TelemetrySlot, Workers, init_state,
+    Average, Error, FloatsMut, Format, NonFinite, Pass, Tensor, Rule, TelemetrySlot, Workers, init_state,
     step,
 };
 use gradstep_embedded::{Console, device};
@@ -92,7 +92,7 @@ fn take_step(number: u64, n: usize, buffers: &mut Buffers) -> Result<(), Error> 
             let average = buffers.average.get_mut(..n).unwrap_or_default();
             let copy = buffers.copy.get_mut(..n).unwrap_or_default();
             let state = state.iter_mut().map(|slice| &mut **slice);
-            let tensor = PassTensor::new(params, grads, state)?.average(average, &mut buffers.averaged);
+            let tensor = Tensor::new(params, grads, state)?.average(average, &mut buffers.averaged);
             step_in_pass(&rule, number, tensor, copy)
         } else {
             step(&rule, number, params, grads, state)
@@ -105,7 +105,7 @@ fn take_step(number: u64, n: usize, buffers: &mut Buffers) -> Result<(), Error> 
 fn step_in_pass<R: Rule>(
     rule: &R,
     number: u64,
-    tensor: PassTensor<'_>,
+    tensor: Tensor<'_>,
     copy: &mut [u16],
 ) -> Result<(), Error> {
     let pass = Pass::new().check(NonFinite::Refuse).clip_global_norm(1.0)?;
