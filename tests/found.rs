@@ -1,8 +1,8 @@
 //! What fuzzing has found, each with the value that is right.
 
 use gradstep::{
-    AnyRule, Error, NonFinite, Optimizer, Param, ParamId, Pass, Rule, Saved, Tensor, Workers, full_slots,
-    new_state, step,
+    AnyRule, Error, FloatsMut, Format, NonFinite, Optimizer, Param, ParamId, Pass, RmsProp, Rule, Saved, Sgd,
+    Tensor, Workers, full_slots, new_state, step,
 };
 use testkit::{bits, sharing, slices};
 
@@ -145,6 +145,39 @@ fn sign_of_a_nan_changes_no_step() -> Result<(), Error> {
             Ok(state.iter().flatten().chain([&params.concat()]).flatten().map(|x| x.is_nan()).collect())
         };
         assert_eq!(stepped(f32::NAN)?, stepped(-f32::NAN)?, "{}", rule.name());
+    }
+    Ok(())
+}
+
+/// A step beyond what its format holds makes a parameter infinite. The norm of that row is infinite, too, and scaling by it made
+/// NaN of the infinity and 0 of all its neighbours.
+#[test]
+fn row_with_an_infinity_stays_as_it_is() -> Result<(), Error> {
+    let (pass, rule, workers) = (Pass::new().max_norm(0.5)?, Sgd::torch().lr(2.0)?, Workers::serial());
+    let mut halves = [0x3400, 0x3000];
+    let params = FloatsMut::Half(Format::F16, &mut halves);
+    let mut model = [Tensor::new(params, &[-1e5_f32, 0.0], [])?.rows(1)];
+    assert_eq!(workers.step_pass(&pass, &rule, 1, &mut model)?.stepped, 1);
+    assert_eq!(halves, [0x7c00, 0x3000]);
+
+    let mut params = [0.25_f32, 0.125];
+    let mut model = [Tensor::new(&mut params, &[-3e38_f32, 0.0], [])?.rows(1)];
+    assert_eq!(workers.step_pass(&pass, &rule, 1, &mut model)?.stepped, 1);
+    assert_eq!(params, [f32::INFINITY, 0.125]);
+    Ok(())
+}
+
+/// The centered variance of the first gradient is 0, so that lr is divided by eps alone.
+#[test]
+fn centered_rmsprop_refuses_an_eps_far_below_lr() -> Result<(), Error> {
+    let rule = RmsProp::optax().centered(true)?.bias_correction(true)?;
+    for (lr, eps, fits) in [(9.1e7, 1e-37, false), (1e9, 1e-8, true), (0.0, 0.0, false), (1e-3, 1e-8, true)] {
+        let rule = rule.lr(lr)?.eps(eps)?;
+        let mut params = [1.0];
+        let mut state = new_state(&rule, &params);
+        let taken = step(&rule, 1, &mut params, &[1e30], &mut slices(&mut state));
+        assert_eq!(taken.is_ok(), fits, "{lr} {eps}: {taken:?}");
+        assert!(params[0].is_finite(), "{lr} {eps}: {params:?}");
     }
     Ok(())
 }

@@ -201,7 +201,7 @@ impl Pass {
 
     /// Scales each row of the parameters whose norm is above `max`, above 0, so that it is at most `max`, for tensors that
     /// have [rows](PassTensor::rows). Scaled elements are rounded towards zero, to the format in which they are stored. A step
-    /// of a list in which no tensor has rows is refused. [`bounds`](Self::bounds) come later, and may make a row longer if 0
+    /// of a list in which no tensor has rows is refused. A row with an infinity or a NaN stays as it is. [`bounds`](Self::bounds) come later, and may make a row longer if 0
     /// is not between them.
     pub fn max_norm(self, max: f64) -> Result<Self, Error> {
         Ok(Self { max_norm: Some(above_zero("max_norm", max)?), ..self })

@@ -253,7 +253,9 @@ impl Limit {
 
     /// For a row of so many elements.
     fn of(norm: f64, max: f64, len: usize) -> Self {
-        let factor = if norm > max { max / norm * Self::SURELY_BELOW } else { 1.0 };
+        // An infinity in the row would become NaN.
+        let is_above = norm > max && norm < f64::INFINITY;
+        let factor = if is_above { max / norm * Self::SURELY_BELOW } else { 1.0 };
         // By rounding to nearest a number of 16 bits grows by 2^-9 of itself at most, or where it is subnormal by 2^-25. Above
         // 65504 it may become infinite.
         let copied = norm.min(max) * (1.0 + 1.0 / 256.0) + sqrt(len as f64) / 16_777_216.0;

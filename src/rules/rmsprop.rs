@@ -37,7 +37,7 @@ rule_options! {
     /// default lr: 0.001 here); [`dfdx`](RmsProp::dfdx) lr 0.01, alpha 0.9, 1e-8 inside, initial 1.
     ///
     /// **Errors**: a setter refuses what is outside an option's domain. A step refuses Nesterov without momentum, and a
-    /// centered variance without eps that is 0 at the first step: with bias correction, or with alpha 0.
+    /// centered variance that is 0 at the first step (with bias correction, or with alpha 0) without an eps of lr/2^58 at least.
     ///
     /// ```
     /// use gradstep::{RmsProp, Rule, step};
@@ -133,13 +133,16 @@ impl RmsProp {
         let of_one = self.bias_correction || (1.0 - self.alpha) as f32 == 1.0;
         if self.nesterov && self.momentum == 0.0 {
             Some("nesterov needs momentum above 0")
-        } else if self.centered && self.eps == 0.0 && of_one {
-            Some("the centered variance of a single gradient is 0, and needs eps above 0 beside it")
+        } else if self.centered && of_one && (self.eps == 0.0 || self.lr > LARGEST_BY_EPS * self.eps) {
+            Some("the centered variance of a single gradient is 0, and needs an eps of lr/2^58 at least beside it")
         } else {
             None
         }
     }
 }
+
+/// A gradient counts as 2^62 at most, and a velocity ends at 2^120.
+const LARGEST_BY_EPS: f64 = (1u64 << 58) as f64;
 
 impl Rule for RmsProp {
     rule_methods!();
