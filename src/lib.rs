@@ -47,6 +47,7 @@ extern crate std;
 mod error;
 mod formats;
 mod model;
+mod name;
 mod numbers;
 mod pass;
 mod rule;
@@ -68,22 +69,27 @@ pub use model::{
 pub use step::new_state;
 pub use training::{schedule, train};
 pub use {
-    error::{Error, Name},
+    error::Error,
     formats::{
         floats::{Floats, FloatsMut, Grads},
         half::Format,
     },
     model::{convert::convert, lookahead::Lookahead},
+    name::Name,
     pass::{
         loss_scaler::LossScaler,
         pass::{Average, NonFinite, Pass},
     },
     rule::{
-        options::{Domain, Kind, OptionInfo, Options, Value},
-        regularize::{Decay, L1, Mixed, Prepare, Shrink},
-        rule::{Change, Kernel, KernelVisitor, Rule, StateKind},
+        common::{Decay, L1},
+        kernel::{Change, Kernel, KernelVisitor},
+        options::Options,
+        regularize::{Mixed, Prepare, Shrink},
+        rule::Rule,
         slots::{Extent, Initial, Role, Slot, full_slots},
+        state_kind::StateKind,
         sums::{Measures, Scope, Sum, Term},
+        values::{Domain, Kind, OptionInfo, Value},
     },
     rules::{
         parts::{
@@ -110,7 +116,10 @@ pub use {step::par_step, threads::join::Rayon};
 
 /// How the driver sees a rule: a rule that wraps another one passes it on.
 #[doc(hidden)]
-pub use sweep::erased::{ErasedRule, MeasureWith, SweepWith};
+pub use {
+    rule::described::DescribedRule,
+    sweep::erased::{ErasedRule, MeasureWith, SweepWith},
+};
 
 /// For tests, examples and the hash of a rule, which draw the same numbers everywhere.
 #[doc(hidden)]

@@ -56,7 +56,7 @@ pub fn step<R: Rule>(
 /// Writes into each state slice what it is before the first step: zeros, the rule's own number, or a copy of the parameters, as
 /// the rule's [slots](Rule::slots) say. Slices that the caller fills (the Hessian of Sophia) are left alone.
 ///
-/// [`Tensor::init_state`](crate::Tensor::init_state) and [`PassTensor::init_state`](crate::PassTensor::init_state) do the same; an
+/// [`Tensor::init_state`](crate::Tensor::init_state) and [`Tensor::init_state`](crate::Tensor::init_state) do the same; an
 /// [`Optimizer`](crate::Optimizer) makes its own state.
 ///
 /// # Errors

@@ -320,14 +320,15 @@ impl Grads<'_> {
 
 #[cfg(feature = "std")]
 impl Floats<'_> {
+    /// The first `mid` elements, or all where there are fewer, and the others.
     pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
         match self {
             Self::F32(floats) => {
-                let (first, rest) = floats.split_at(mid);
+                let (first, rest) = floats.split_at(mid.min(floats.len()));
                 (Self::F32(first), Self::F32(rest))
             }
             Self::Half(format, bits) => {
-                let (first, rest) = bits.split_at(mid);
+                let (first, rest) = bits.split_at(mid.min(bits.len()));
                 (Self::Half(format, first), Self::Half(format, rest))
             }
         }
@@ -337,13 +338,14 @@ impl Floats<'_> {
 #[cfg(feature = "std")]
 impl<'a> FloatsMut<'a> {
     pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        let len = self.len();
         match self {
             Self::F32(floats) => {
-                let (first, rest) = floats.split_at_mut(mid);
+                let (first, rest) = floats.split_at_mut(mid.min(len));
                 (Self::F32(first), Self::F32(rest))
             }
             Self::Half(format, bits) => {
-                let (first, rest) = bits.split_at_mut(mid);
+                let (first, rest) = bits.split_at_mut(mid.min(len));
                 (Self::Half(format, first), Self::Half(format, rest))
             }
         }

@@ -4,9 +4,10 @@ use crate::{
     error::Error,
     numbers::math::sqrt,
     rule::{
-        options::{OptionType, Options, Value},
-        regularize::{Common, Decay, L1},
+        common::{Common, Decay, L1},
+        options::{OptionType, Options},
         rule::Rule,
+        values::Value,
     },
     rules::parts::{
         moments::{AdamEps, correction},

@@ -10,9 +10,10 @@ use crate::{
         tiles::TILE,
     },
     rule::{
-        options::{Domain, check_number},
-        rule::{Change, Kernel},
+        kernel::{Change, Kernel},
+        options::check_number,
         slots::{Initial, Role, Slot},
+        values::Domain,
     },
     simd::{
         isa::{Isa, Vectorized},

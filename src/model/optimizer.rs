@@ -5,22 +5,25 @@ use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
 use wide::bytemuck;
 
 use crate::{
-    error::{Error, Name},
+    error::Error,
     formats::floats::{FloatsMut, Grads},
     model::{
         arena::{Entry, LONGEST, Line},
         ids::{GroupId, Owner, ParamId},
         saved::{Saved, SavedParam, check_saved},
     },
+    name::Name,
     pass::{check::check_tensor, pass::Pass},
     rule::{
-        check::check_rule,
-        options::{Options, Value, unknown},
-        rule::{Rule, StateKind},
+        options::{Options, unknown},
+        rule::Rule,
         slots::{Initial, has_only_full},
+        state_kind::StateKind,
+        values::Value,
     },
     rules::AnyRule,
     sweep::{
+        check::check_rule,
         erased::ErasedRule,
         groups::{Program, SharedNumbers},
     },

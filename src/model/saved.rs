@@ -1,9 +1,10 @@
 //! The state of a parameter, as it is saved and loaded.
 
 use crate::{
-    error::{Error, Name},
+    error::Error,
     model::arena::Entry,
-    rule::rule::{Rule, StateKind},
+    name::Name,
+    rule::{rule::Rule, state_kind::StateKind},
 };
 
 /// The state of one parameter, as a checkpoint has it.

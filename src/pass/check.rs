@@ -1,12 +1,12 @@
 //! What a pass refuses before it changes anything.
 
 use crate::{
-    error::{Error, Name},
+    error::Error,
     formats::floats::{Floats, FloatsMut, Grads},
+    name::Name,
     numbers::blocks::BLOCK,
     pass::pass::{Pass, ZeroGrads, leave_room},
-    rule::check::check_rule,
-    sweep::erased::ErasedRule,
+    sweep::{check::check_rule, erased::ErasedRule},
     tensor::{state::Layout, tensor::Tensor},
 };
 

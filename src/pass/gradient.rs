@@ -13,7 +13,7 @@ use crate::{
     },
     pass::{
         pass::{Clip, Pass},
-        tile::{Room, Scratch},
+        scratch::{LazyBuffer, Scratch},
     },
     simd::{
         backend::Backend,
@@ -120,18 +120,23 @@ impl Preparation {
         view: &View<'_>,
         tile: ops::Range<usize>,
         unit: &Unit,
-        to: &'t mut Room<TILE>,
+        to: &'t mut LazyBuffer<TILE>,
     ) -> &'t mut [f32] {
         let grads = self.gather(view, tile, to);
         let (max, &Unit { mean, factor, .. }) = (self.clip_value, unit);
         if mean != 0.0 || factor != Factor::ONE || max < f32::INFINITY {
-            self.backend.dispatch(Bring { mean, max, factor, grads });
+            self.backend.dispatch(CenterClipScale { mean, max, factor, grads });
         }
         grads
     }
 
     /// The sum of the micro-batches, unscaled.
-    fn gather<'t>(&self, view: &View<'_>, tile: ops::Range<usize>, to: &'t mut Room<TILE>) -> &'t mut [f32] {
+    fn gather<'t>(
+        &self,
+        view: &View<'_>,
+        tile: ops::Range<usize>,
+        to: &'t mut LazyBuffer<TILE>,
+    ) -> &'t mut [f32] {
         let to = to.first(tile.len());
         self.backend.dispatch(Gather {
             first: view.grads.as_floats(),
@@ -240,14 +245,14 @@ impl Vectorized for Gather<'_> {
 }
 
 /// What is done to each gradient of a unit.
-struct Bring<'t> {
+struct CenterClipScale<'t> {
     mean: f32,
     max: f32,
     factor: Factor,
     grads: &'t mut [f32],
 }
 
-impl Vectorized for Bring<'_> {
+impl Vectorized for CenterClipScale<'_> {
     type Output = ();
 
     #[inline(always)]

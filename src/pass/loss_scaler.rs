@@ -1,6 +1,6 @@
 //! A dynamic loss scale, for gradients in 16 bits.
 
-use crate::{error::Error, pass::pass::check_single, rule::options::Domain};
+use crate::{error::Error, pass::pass::check_single, rule::values::Domain};
 
 /// Finds the largest loss scale at which gradients stay finite: it grows after a number of good steps, and backs off after
 /// each refused one.

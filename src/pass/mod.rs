@@ -6,5 +6,6 @@ pub(crate) mod loss_scaler;
 pub(crate) mod pass;
 pub(crate) mod plan;
 pub(crate) mod run;
+pub(crate) mod scratch;
 pub(crate) mod tile;
 pub(crate) mod watch;

@@ -5,7 +5,7 @@ use core::num::NonZeroU64;
 use crate::{
     error::Error,
     numbers::math::powf,
-    rule::options::{Domain, check_number},
+    rule::{options::check_number, values::Domain},
     simd::factor::Factor,
 };
 
@@ -40,14 +40,14 @@ use crate::{
 /// step (with a check, or a norm to clip by), and else once.
 ///
 /// ```
-/// use gradstep::{AdamW, NonFinite, Pass, PassTensor, Workers};
+/// use gradstep::{AdamW, NonFinite, Pass, Tensor, Workers};
 ///
 /// let pass = Pass::new().loss_scale(1024.0)?.check(NonFinite::Refuse).clip_global_norm(1.0)?.zero_grads();
 /// let (mut params, mut grads) = (vec![0.5; 1000], vec![3.0; 1000]);
 /// let (mut exp_avg, mut exp_avg_sq) = (vec![0.0; 1000], vec![0.0; 1000]);
 ///
 /// let state = [&mut exp_avg[..], &mut exp_avg_sq[..]];
-/// let mut model = [PassTensor::new(&mut params[..], &mut grads[..], state)?];
+/// let mut model = [Tensor::new(&mut params[..], &mut grads[..], state)?];
 /// let report = Workers::rayon().step_pass(&pass, &AdamW::torch(), 1, &mut model)?;
 /// assert_eq!(report.stepped, 1);
 /// assert_eq!(grads, [0.0; 1000]);
@@ -55,7 +55,7 @@ use crate::{
 /// grads[7] = f32::NAN;
 /// let before = params.clone();
 /// let state = [&mut exp_avg[..], &mut exp_avg_sq[..]];
-/// let mut model = [PassTensor::new(&mut params[..], &mut grads[..], state)?];
+/// let mut model = [Tensor::new(&mut params[..], &mut grads[..], state)?];
 /// let report = Workers::rayon().step_pass(&pass, &AdamW::torch(), 2, &mut model)?;
 /// assert!(report.refused);
 /// assert_eq!((report.non_finite, model[0].non_finite()), (1, 1));
@@ -148,7 +148,7 @@ impl Pass {
         Self { check: Some(policy), ..self }
     }
 
-    /// Takes the mean of each row off the gradient, for tensors that have [rows](PassTensor::rows). A step of a list in which
+    /// Takes the mean of each row off the gradient, for tensors that have [rows](Tensor::rows). A step of a list in which
     /// no tensor has any is refused.
     ///
     /// **Paper**: Yong et al., "Gradient Centralization: A New Optimization Technique for Deep Neural Networks", 2020.
@@ -173,7 +173,7 @@ impl Pass {
         Ok(Self { clip: Clip::GlobalNorm(above_zero("clip_global_norm", max)?), ..self })
     }
 
-    /// Adaptive gradient clipping: scales the gradient of each [row](PassTensor::rows) to at most `ratio` of the norm of
+    /// Adaptive gradient clipping: scales the gradient of each [row](Tensor::rows) to at most `ratio` of the norm of
     /// the row's parameters, which counts as `eps` at least; a tensor without rows is one row. Both are above 0; the
     /// paper has 0.01 and 0.001.
     ///
@@ -200,7 +200,7 @@ impl Pass {
     }
 
     /// Scales each row of the parameters whose norm is above `max`, above 0, so that it is at most `max`, for tensors that
-    /// have [rows](PassTensor::rows). Scaled elements are rounded towards zero, to the format in which they are stored. A step
+    /// have [rows](Tensor::rows). Scaled elements are rounded towards zero, to the format in which they are stored. A step
     /// of a list in which no tensor has rows is refused. A row with an infinity or a NaN stays as it is. [`bounds`](Self::bounds) come later, and may make a row longer if 0
     /// is not between them.
     pub fn max_norm(self, max: f64) -> Result<Self, Error> {
@@ -208,7 +208,7 @@ impl Pass {
     }
 
     /// Brings each parameter between `low` and `high`, which are not NaN and in this order, and have a finite number between
-    /// them. A NaN stays. Where parameters, or [copies](PassTensor::copy_out) of them, have 16 bits, they come between the
+    /// them. A NaN stays. Where parameters, or [copies](Tensor::copy_out) of them, have 16 bits, they come between the
     /// nearest numbers of their format inside; a tensor whose format has none there is refused.
     ///
     /// # Errors
@@ -221,7 +221,7 @@ impl Pass {
         }
     }
 
-    /// How the [averages](PassTensor::average) of tensors that have one are kept. A step of a list in which no tensor has one
+    /// How the [averages](Tensor::average) of tensors that have one are kept. A step of a list in which no tensor has one
     /// is refused.
     #[must_use]
     pub fn average(self, average: Average) -> Self {
@@ -256,11 +256,11 @@ impl Pass {
     /// PyTorch's `GradScaler` do. They must have been given as mutable. An error leaves them as they are.
     ///
     /// ```
-    /// use gradstep::{NonFinite, Pass, PassTensor, Sgd, Workers};
+    /// use gradstep::{NonFinite, Pass, Tensor, Sgd, Workers};
     ///
     /// let pass = Pass::new().check(NonFinite::Refuse).zero_grads_always();
     /// let (mut params, mut grads) = ([1.0_f32], [f32::INFINITY]);
-    /// let mut model = [PassTensor::new(&mut params[..], &mut grads[..], [])?];
+    /// let mut model = [Tensor::new(&mut params[..], &mut grads[..], [])?];
     /// let report = Workers::serial().step_pass(&pass, &Sgd::torch(), 1, &mut model)?;
     /// assert!(report.refused);
     /// assert_eq!((params, grads), ([1.0], [0.0]));
@@ -281,7 +281,7 @@ impl Default for Pass {
 /// A running average of the parameters, kept beside them: `average = average + (p - average)*weight`.
 ///
 /// The first step that goes into it copies the parameters. How many steps are in it is counted beside the average
-/// ([`PassTensor::average`]), and belongs in a checkpoint with it.
+/// ([`Tensor::average`]), and belongs in a checkpoint with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Average {
     kind: Kind,

@@ -1,12 +1,14 @@
 //! The phases of a pass: checks, what has to be known before the step, the decision, the step.
 
 use crate::{
-    error::{Error, Name},
+    error::Error,
+    name::Name,
     pass::{
         check::check_model,
         gradient::Preparation,
         pass::{Clip, NonFinite, Pass, ZeroGrads},
-        tile::{Scratch, Work},
+        scratch::Scratch,
+        tile::Work,
     },
     rule::{
         regularize::Prepare,

@@ -12,6 +12,7 @@ use crate::{
     numbers::math::sqrt,
     pass::{
         gradient::{Decode, Preparation, Unit, param_norm},
+        scratch::{LazyBuffer, Scratch, WATCHED},
         watch::{Seen, Watch},
     },
     simd::{
@@ -22,38 +23,8 @@ use crate::{
     tensor::view::View,
 };
 
-/// Elements of a tile that telemetry looks at: all that it looks at is to stay in the nearest cache. With 2048 a pass took 1
-/// to 8 % longer on Sapphire Rapids.
-const WATCHED: usize = if TILE < 512 { TILE } else { 512 };
-
 /// What stands for the momentum of rules that keep none: its signs never agree.
 static NO_MOMENTUM: [f32; WATCHED] = [0.0; WATCHED];
-
-/// Room for what a tile needs beside the tensor's own slices: one for each thread.
-#[derive(Default)]
-pub(super) struct Scratch {
-    pub(super) grads: Room<TILE>,
-    pub(super) params: Room<TILE>,
-    changes: Room<WATCHED>,
-    old_params: Room<WATCHED>,
-    old_momentum: Room<WATCHED>,
-}
-
-/// Room for so many elements, which costs nothing until it is used.
-#[derive(Default)]
-pub(super) struct Room<const LEN: usize>(Option<[f32; LEN]>);
-
-impl<const LEN: usize> Room<LEN> {
-    /// The first elements of it; what they hold is left over from before.
-    pub(super) fn first(&mut self, len: usize) -> &mut [f32] {
-        if len == 0 { &mut [] } else { part_mut(self.0.get_or_insert([0.0; LEN]), &(0..len)) }
-    }
-
-    /// What was put there.
-    fn held(&self, len: usize) -> &[f32] {
-        self.0.as_ref().map_or(&[], |room| part(room, &(0..len)))
-    }
-}
 
 /// What is done to the tiles of a tensor.
 #[derive(Clone, Copy)]
@@ -289,7 +260,7 @@ impl Preparation {
 
 impl View<'_> {
     /// Brings 16-bit parameters to single precision, in the scratch.
-    fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut Room<TILE>) {
+    fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut LazyBuffer<TILE>) {
         if let from @ Floats::Half(..) = self.params.as_floats() {
             backend.dispatch(Decode { from, at: tile.start, to: to.first(tile.len()) });
         }

@@ -45,7 +45,7 @@ impl Watch {
     pub(super) fn see(&mut self, seen: &Seen<'_>) {
         let &Seen { grads, scale, old, new, changes, momentum: [before, after], next } = seen;
         let mut look =
-            Look { scale, next, rows: 0, largest: [self.max_update; LANES], counts: [[0; LANES]; 5] };
+            RowStats { scale, next, rows: 0, largest: [self.max_update; LANES], counts: [[0; LANES]; 5] };
         self.sums.push([grads, changes, old, new, before, after], &mut look);
         self.elements += changes.len();
         self.max_update = look.largest.into_iter().fold(0.0, larger);
@@ -67,7 +67,7 @@ impl Watch {
 }
 
 /// What [`Watch`] does to each row, in one loop, so that a value is loaded and converted once.
-struct Look<'t> {
+struct RowStats<'t> {
     scale: f32,
     next: [&'t [f32]; STREAMS],
     rows: usize,
@@ -77,7 +77,7 @@ struct Look<'t> {
     counts: [Row<u32>; 5],
 }
 
-impl Terms<6, SUMS> for &mut Look<'_> {
+impl Terms<6, SUMS> for &mut RowStats<'_> {
     #[inline(always)]
     fn add(
         &mut self,
@@ -109,7 +109,7 @@ impl Terms<6, SUMS> for &mut Look<'_> {
     }
 }
 
-impl Look<'_> {
+impl RowStats<'_> {
     /// This is work enough to hide a part of the wait for memory: a row of each slice is asked for while one is worked on.
     #[inline(always)]
     fn ask_for_next(&mut self) {

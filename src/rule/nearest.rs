@@ -4,7 +4,7 @@
 //! names. Then the spelling decides: the option that the fewest changes of a letter lead to, if they are few enough.
 //! Neither needs an allocator.
 
-use crate::rule::options::OptionInfo;
+use crate::rule::values::OptionInfo;
 
 /// What frameworks, authors and older versions of this crate call an option: the rule (empty for all rules), the word, and
 /// the option here. A word counts where the rule has the option.

@@ -61,7 +61,7 @@ macro_rules! registry {
                 match Self::own_name(name) {
                     $(stringify!($name) => Ok(Self::$Variant($Variant::$usual())),)*
                     $(stringify!($part) => Ok(Self::$Whole($Whole::$function())),)*
-                    _ => Err($crate::Error::UnknownRule { name: $crate::error::Name::of(name) }),
+                    _ => Err($crate::error::Error::UnknownRule { name: $crate::name::Name::of(name), known: Self::NAMES }),
                 }
             }
 
@@ -70,7 +70,7 @@ macro_rules! registry {
             /// # Errors
             /// [`Error::UnknownRule`](crate::Error::UnknownRule), or [`Error::UnknownPreset`](crate::Error::UnknownPreset), which lists the presets that the rule has.
             pub fn preset(name: &str, preset: &str) -> Result<Self, $crate::error::Error> {
-                let refusal = |rule| $crate::Error::UnknownPreset { rule, preset: $crate::error::Name::of(preset), known: Self::presets(rule) };
+                let refusal = |rule| $crate::error::Error::UnknownPreset { rule, preset: $crate::name::Name::of(preset), known: Self::presets(rule) };
                 match Self::own_name(name) {
                     $(stringify!($name) => match preset {
                         stringify!($usual) => Ok(Self::$Variant($Variant::$usual())),
@@ -81,7 +81,7 @@ macro_rules! registry {
                         stringify!($framework) => Ok(Self::$Whole($Whole::$function())),
                         _ => Err(refusal(stringify!($part))),
                     },)*
-                    _ => Err($crate::Error::UnknownRule { name: $crate::error::Name::of(name) }),
+                    _ => Err($crate::error::Error::UnknownRule { name: $crate::name::Name::of(name), known: Self::NAMES }),
                 }
             }
 
@@ -97,7 +97,7 @@ macro_rules! registry {
 
             /// The options that this rule has.
             #[must_use]
-            pub fn options(&self) -> &'static [$crate::rule::options::OptionInfo] {
+            pub fn options(&self) -> &'static [$crate::rule::values::OptionInfo] {
                 match self {
                     $(Self::$Variant(rule) => $crate::rule::options::Options::options(rule),)*
                 }
@@ -107,7 +107,7 @@ macro_rules! registry {
             ///
             /// # Errors
             /// As [`Options::set`](crate::Options::set); nothing has changed then.
-            pub fn set<'a>(&mut self, option: &str, value: impl Into<$crate::rule::options::Value<'a>>) -> Result<(), $crate::error::Error> {
+            pub fn set<'a>(&mut self, option: &str, value: impl Into<$crate::rule::values::Value<'a>>) -> Result<(), $crate::error::Error> {
                 match self {
                     $(Self::$Variant(rule) => $crate::rule::options::Options::set(rule, option, value),)*
                 }
@@ -115,7 +115,7 @@ macro_rules! registry {
 
             /// The present value of an option; `None` where the rule has none of that name.
             #[must_use]
-            pub fn get(&self, option: &str) -> Option<$crate::rule::options::Value<'static>> {
+            pub fn get(&self, option: &str) -> Option<$crate::rule::values::Value<'static>> {
                 match self {
                     $(Self::$Variant(rule) => $crate::rule::options::Options::get(rule, option),)*
                 }
@@ -123,15 +123,15 @@ macro_rules! registry {
         }
 
         impl $crate::rule::options::Options for AnyRule {
-            fn options(&self) -> &'static [$crate::rule::options::OptionInfo] {
+            fn options(&self) -> &'static [$crate::rule::values::OptionInfo] {
                 self.options()
             }
 
-            fn set<'a>(&mut self, option: &str, value: impl Into<$crate::rule::options::Value<'a>>) -> Result<(), $crate::error::Error> {
+            fn set<'a>(&mut self, option: &str, value: impl Into<$crate::rule::values::Value<'a>>) -> Result<(), $crate::error::Error> {
                 self.set(option, value)
             }
 
-            fn get(&self, option: &str) -> Option<$crate::rule::options::Value<'static>> {
+            fn get(&self, option: &str) -> Option<$crate::rule::values::Value<'static>> {
                 self.get(option)
             }
         }
@@ -167,7 +167,7 @@ macro_rules! registry {
                 self.erased().prepare()
             }
 
-            fn with_kernel<V: $crate::rule::rule::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
+            fn with_kernel<V: $crate::rule::kernel::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
                 match self {
                     $(Self::$Variant(rule) => rule.with_kernel(step, scalars, visitor),)*
                 }
@@ -177,7 +177,7 @@ macro_rules! registry {
                 self.erased().measures()
             }
 
-            fn with_measuring_kernel<V: $crate::rule::rule::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> Option<V::Output> {
+            fn with_measuring_kernel<V: $crate::rule::kernel::KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> Option<V::Output> {
                 match self {
                     $(Self::$Variant(rule) => rule.with_measuring_kernel(step, scalars, visitor),)*
                 }

@@ -1,11 +1,8 @@
 //! What an update rule is: hyper-parameters that, once a step, become a kernel.
 
-use core::fmt;
-
 use crate::{
     error::Error,
-    rule::{regularize::Prepare, slots::Slot, sums::Measures},
-    simd::lane::Lane,
+    rule::{kernel::KernelVisitor, regularize::Prepare, slots::Slot, sums::Measures},
     sweep::erased::ErasedRule,
 };
 
@@ -88,94 +85,4 @@ pub trait Rule: Copy + Send + Sync {
     fn erased(&self) -> &dyn ErasedRule {
         self
     }
-}
-
-/// What made a piece of state: a rule, and the convention by which its numbers have to be read.
-///
-/// Written out it is what a checkpoint should keep beside the state: `momentum/lr-inside`, or `adam` for a rule that has a
-/// single convention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StateKind {
-    /// The [kind](Rule::kind) of the rule.
-    pub rule: &'static str,
-    /// Its [convention](Rule::convention).
-    pub convention: &'static str,
-    /// Its [slots](Rule::slots).
-    pub slots: &'static [Slot],
-}
-
-impl StateKind {
-    /// That of a rule.
-    pub fn of<R: Rule>(rule: &R) -> Self {
-        Self { rule: rule.kind(), convention: rule.convention(), slots: rule.slots() }
-    }
-}
-
-impl StateKind {
-    /// Whether this is how it is written out.
-    #[cfg(feature = "alloc")]
-    pub(crate) fn is_written(&self, text: &str) -> bool {
-        let (rule, convention) = text.split_once('/').unwrap_or((text, ""));
-        (rule, convention) == (self.rule, self.convention)
-    }
-}
-
-impl fmt::Display for StateKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if self.convention.is_empty() { "" } else { "/" };
-        write!(f, "{}{separator}{}", self.rule, self.convention)
-    }
-}
-
-/// The arithmetic of one step for one element, with `N` values of state.
-///
-/// Must be pure: the same inputs give the same outputs, whatever the lane type and whichever elements are its
-/// neighbours. Write `#[inline(always)]` before `update`, or the lanes lose their instruction set.
-pub trait Kernel<const N: usize>: Copy + Send + Sync {
-    /// Whether L2 regularisation gets a loop of its own for this kernel. Otherwise it is added to the gradient in a buffer,
-    /// before the kernel's loop: out of cache that costs nothing, and in the cache up to a third of a step of a kernel that has
-    /// neither root nor division. Each such loop makes the crate larger, and slower to compile.
-    const L2_IN_LOOP: bool = false;
-
-    /// From a parameter, its gradient and its state to the parameter's change and the new state.
-    fn update<L: Lane>(self, p: L, g: L, state: [L; N]) -> (Change<L>, [L; N]);
-}
-
-/// What a kernel does to a parameter.
-#[derive(Clone, Copy, Debug)]
-pub enum Change<L> {
-    /// Takes this off: `p = p - change`. Weight decay is added to it first, so that the parameter is rounded once.
-    By(L),
-    /// Puts this in its place.
-    To(L),
-}
-
-impl<L: Lane> Change<L> {
-    /// What is taken off `p`.
-    #[inline(always)]
-    pub fn amount(self, p: L) -> L {
-        match self {
-            Self::By(change) => change,
-            Self::To(new) => p - new,
-        }
-    }
-
-    /// The new parameter.
-    #[inline(always)]
-    pub fn apply(self, p: L) -> L {
-        match self {
-            Self::By(change) => p - change,
-            Self::To(new) => new,
-        }
-    }
-}
-
-/// Something to be done with a kernel whose type only the rule knows.
-pub trait KernelVisitor {
-    /// What comes back.
-    type Output;
-
-    /// Called by [`Rule::with_kernel`].
-    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Self::Output;
 }

@@ -1,10 +1,5 @@
 //! What a rule may ask about whole tensors: sums over all elements, and the numbers that it makes of them.
 
-use crate::{
-    rule::rule::{Change, Kernel},
-    simd::lane::Lane,
-};
-
 /// The part of a rule that looks at whole tensors, before the step. [`Rule::measures`](crate::Rule::measures) gives it to the
 /// driver; a rule that works element by element has none.
 ///
@@ -68,18 +63,4 @@ pub enum Scope {
 /// One of a rule's scalars; 0 where there are fewer.
 pub(crate) fn scalar(scalars: &[f64], i: usize) -> f64 {
     scalars.get(i).copied().unwrap_or_default()
-}
-
-/// A measuring kernel that puts the gradient out, behind the state.
-#[derive(Clone, Copy)]
-pub(crate) struct Gradient;
-
-impl<const N: usize> Kernel<N> for Gradient {
-    #[inline(always)]
-    fn update<L: Lane>(self, p: L, g: L, mut state: [L; N]) -> (Change<L>, [L; N]) {
-        if let Some(last) = state.last_mut() {
-            *last = g;
-        }
-        (Change::To(p), state)
-    }
 }

@@ -1,9 +1,11 @@
 use crate::{
     rule::{
-        options::{LARGEST, rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
+        values::LARGEST,
     },
     rules::parts::moments::{Moments, step_size},
     simd::lane::Lane,

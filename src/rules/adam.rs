@@ -1,8 +1,10 @@
 use crate::{
     rule::{
-        options::{choices, rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
     },
     rules::parts::moments::{AdamEps, Moments, Root, correction},

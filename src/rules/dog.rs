@@ -1,9 +1,11 @@
 use crate::{
     numbers::math::sqrt,
     rule::{
-        options::{choices, rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{Initial, Role, Slot},
         sums::{Measures, Scope, Sum, scalar},
     },

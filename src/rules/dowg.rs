@@ -2,9 +2,10 @@ use super::dog::{Along, Distance};
 use crate::{
     numbers::math::sqrt,
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::Common,
-        rule::{KernelVisitor, Rule},
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::KernelVisitor,
+        rule::Rule,
         slots::{Initial, Role, Slot},
         sums::{Measures, Scope, Sum, scalar},
     },

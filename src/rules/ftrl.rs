@@ -1,8 +1,9 @@
 use crate::{
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::{Common, L1},
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::{Common, L1},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{Initial, Role, Slot},
     },
     simd::lane::Lane,

@@ -1,10 +1,12 @@
 use crate::{
     numbers::math::sqrt,
     rule::{
-        options::{LARGEST, rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{Initial, Role, Slot},
+        values::LARGEST,
     },
     simd::lane::Lane,
 };

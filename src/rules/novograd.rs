@@ -1,12 +1,14 @@
 use crate::{
     numbers::math::sqrt,
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::{Common, Decay},
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{EXP_AVG, Slot},
-        sums::{Gradient, Measures, Sum, scalar},
+        sums::{Measures, Sum, scalar},
     },
+    rules::parts::gradient::Gradient,
     simd::{factor::Factor, lane::Lane},
 };
 

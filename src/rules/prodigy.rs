@@ -1,9 +1,10 @@
 use crate::{
     numbers::math::sqrt,
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::{Common, Decay},
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot},
         sums::{Measures, Scope, Sum, Term, scalar},
     },
@@ -43,7 +44,7 @@ rule_options! {
     /// let (id, mut p) = (optimizer.register("p", 1)?, [1.0]);
     /// for _ in 0..300 {
     ///     let grads = [2.0 * p[0]]; // of the square
-    ///     optimizer.step(&Workers::serial(), &mut [Param { id, params: &mut p, grads: Some(&grads) }])?;
+    ///     optimizer.step(&Workers::serial(), &mut [Param::new(id, &mut p, &grads)])?;
     /// }
     /// assert!(p[0].abs() < 0.1); // without a learning rate
     /// # Ok::<(), gradstep::Error>(())

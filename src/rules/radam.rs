@@ -1,9 +1,10 @@
 use crate::{
     numbers::math::{powi, sqrt},
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{EXP_AVG, EXP_AVG_SQ, Slot},
     },
     rules::parts::moments::{AdamEps, Moments, Numerator, Root, correction},

@@ -1,8 +1,9 @@
 use crate::{
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{Initial, MOMENTUM_BUFFER, Role, Slot},
     },
     rules::parts::{
@@ -134,7 +135,9 @@ impl RmsProp {
         if self.nesterov && self.momentum == 0.0 {
             Some("nesterov needs momentum above 0")
         } else if self.centered && of_one && (self.eps == 0.0 || self.lr > LARGEST_BY_EPS * self.eps) {
-            Some("the centered variance of a single gradient is 0, and needs an eps of lr/2^58 at least beside it")
+            Some(
+                "the centered variance of a single gradient is 0, and needs an eps of lr/2^58 at least beside it",
+            )
         } else {
             None
         }

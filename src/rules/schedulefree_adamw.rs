@@ -1,9 +1,10 @@
 use crate::{
     error::Error,
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::{Common, Decay},
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{EXP_AVG_SQ, Initial, Role, Slot},
         sums::Measures,
     },

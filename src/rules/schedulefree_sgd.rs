@@ -1,9 +1,10 @@
 use crate::{
     error::Error,
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::{Initial, Role, Slot},
         sums::Measures,
     },

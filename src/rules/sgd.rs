@@ -1,8 +1,9 @@
 use crate::{
     rule::{
-        options::{rule_methods, rule_options},
-        regularize::Common,
-        rule::{Change, Kernel, KernelVisitor, Rule},
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
         slots::Slot,
     },
     simd::lane::Lane,

@@ -1,4 +1,4 @@
-use crate::{rule::regularize::Decay, rules::momentum::Momentum};
+use crate::{rule::common::Decay, rules::momentum::Momentum};
 
 /// SGDW: [`Momentum`] with decoupled weight decay.
 ///

@@ -3,7 +3,8 @@
 use core::fmt;
 
 use crate::{
-    error::{Error, Name},
+    error::Error,
+    name::Name,
     simd::{
         isa::{Vectorized, compiled},
         scalar::Scalar,
@@ -94,7 +95,7 @@ impl Backend {
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             "avx512" => Self::avx512(),
             known if Self::NAMES.contains(&known) => None,
-            _ => return Err(Error::UnknownBackend { name: Name::of(name) }),
+            _ => return Err(Error::UnknownBackend { name: Name::of(name), known: &Self::NAMES }),
         };
         found.ok_or(Error::MissingBackend { name: Name::of(name) })
     }

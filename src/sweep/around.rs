@@ -17,8 +17,8 @@ use crate::{
         tiles::{TILE, part_mut, pieces},
     },
     rule::{
+        kernel::{Change, Kernel},
         regularize::Mixed,
-        rule::{Change, Kernel},
     },
     simd::{
         backend::Backend,

@@ -3,16 +3,18 @@
 use crate::{
     error::Error,
     rule::{
+        described::DescribedRule,
+        kernel::{Kernel, KernelVisitor},
         limits::MAX_SCALARS,
         regularize::Prepare,
-        rule::{Kernel, KernelVisitor, Rule},
+        rule::Rule,
         slots::Slot,
         sums::Measures,
     },
     sweep::erased::{ErasedRule, MeasureWith, SweepWith},
 };
 
-impl<R: Rule> ErasedRule for R {
+impl<R: Rule> DescribedRule for R {
     fn name(&self) -> &'static str {
         Rule::name(self)
     }
@@ -44,7 +46,9 @@ impl<R: Rule> ErasedRule for R {
     fn measures(&self) -> Option<&dyn Measures> {
         Rule::measures(self)
     }
+}
 
+impl<R: Rule> ErasedRule for R {
     fn sweep(&self, step: u64, scalars: &[f64], with: SweepWith<'_>) {
         self.with_kernel(step, scalars, with);
     }

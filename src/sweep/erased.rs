@@ -3,38 +3,15 @@
 use core::fmt;
 
 use crate::{
-    error::Error,
     formats::slices::{MAX_STATE, Slices},
     numbers::blocks::Blocks,
-    rule::{
-        limits::MAX_SUMS,
-        regularize::Prepare,
-        slots::Slot,
-        sums::{Measures, Sum},
-    },
+    rule::{described::DescribedRule, limits::MAX_SUMS, regularize::Prepare, sums::Sum},
     simd::backend::Backend,
     tensor::tensor::Tensor,
 };
 
-/// What the driver asks of a rule. Every [`Rule`](crate::Rule) is one.
-pub trait ErasedRule: Sync {
-    /// [`Rule::name`](crate::Rule::name), and so on with the methods that follow.
-    fn name(&self) -> &'static str;
-    #[doc(hidden)]
-    fn kind(&self) -> &'static str;
-    #[doc(hidden)]
-    fn convention(&self) -> &'static str;
-    #[doc(hidden)]
-    fn slots(&self) -> &'static [Slot];
-    #[doc(hidden)]
-    fn initial(&self, slot: usize) -> f32;
-    #[doc(hidden)]
-    fn check(&self) -> Result<(), Error>;
-    #[doc(hidden)]
-    fn prepare(&self) -> Prepare;
-    #[doc(hidden)]
-    fn measures(&self) -> Option<&dyn Measures>;
-
+/// A rule without its type. Every [`Rule`](crate::Rule) is one.
+pub trait ErasedRule: DescribedRule {
     /// Steps tensors with the rule's kernel.
     fn sweep(&self, step: u64, scalars: &[f64], with: SweepWith<'_>);
 

@@ -3,7 +3,7 @@
 //! Every kernel has a loop with decay. One with L2 have those that say so ([`Kernel::L2_IN_LOOP`]).
 
 use crate::{
-    rule::rule::{Change, Kernel},
+    rule::kernel::{Change, Kernel},
     simd::lane::Lane,
 };
 

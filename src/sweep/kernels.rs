@@ -2,8 +2,8 @@
 
 use crate::{
     rule::{
+        kernel::{Change, Kernel, KernelVisitor},
         regularize::{Prepare, Shrink},
-        rule::{Change, Kernel, KernelVisitor},
     },
     simd::{
         backend::Backend,

@@ -13,9 +13,9 @@ use crate::{
         exact_sum::ExactSum,
     },
     rule::{
+        kernel::{Change, Kernel, KernelVisitor},
         limits::{MAX_OUTPUTS, MAX_SCALARS, MAX_SUMS},
         regularize::{Mixed, Prepare},
-        rule::{Change, Kernel, KernelVisitor},
         slots::{Slot, full_slots, has_only_full},
         sums::{Scope, Sum, Term},
     },

@@ -1,6 +1,7 @@
 //! The loops: they are written once, for every rule and every set of instructions.
 
 pub(crate) mod around;
+pub(crate) mod check;
 pub(crate) mod edges;
 pub(crate) mod erase;
 pub mod erased;

@@ -2,7 +2,7 @@
 
 use crate::{
     formats::slices::Slices,
-    rule::rule::Kernel,
+    rule::kernel::Kernel,
     simd::{
         isa::{Isa, Vectorized, compiled},
         prefetch::prefetch,

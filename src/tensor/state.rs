@@ -5,10 +5,10 @@ use crate::{
     error::Error,
     formats::slices::MAX_STATE,
     rule::{
+        described::DescribedRule,
         limits::MAX_SCALARS,
         slots::{Extent, Initial, Slot},
     },
-    sweep::erased::ErasedRule,
 };
 
 /// What state a rule asks for, looked up once for all tensors of a model.
@@ -22,7 +22,7 @@ impl Layout {
     #[cfg(feature = "alloc")]
     pub(crate) const KEPT_ELSEWHERE: Self = Self { rule: "the optimizer", slots: &[] };
 
-    pub(crate) fn of(rule: &dyn ErasedRule) -> Self {
+    pub(crate) fn of(rule: &dyn DescribedRule) -> Self {
         Self { rule: rule.name(), slots: rule.slots() }
     }
 
@@ -67,7 +67,7 @@ pub(crate) fn write_scalars(
 
 /// Writes the state that comes before a first step. What the caller fills is left alone.
 pub(crate) fn write_first_state(
-    rule: &dyn ErasedRule,
+    rule: &dyn DescribedRule,
     state: &mut [&mut [f32]],
     param: impl Fn(usize) -> f32,
 ) {
@@ -85,13 +85,13 @@ pub(crate) fn write_first_state(
 }
 
 /// The number that a slot starts from which starts from a number.
-fn initial(rule: &dyn ErasedRule, place: usize, slot: &Slot) -> f32 {
+fn initial(rule: &dyn DescribedRule, place: usize, slot: &Slot) -> f32 {
     if slot.initial == Initial::Rule { rule.initial(place) } else { 0.0 }
 }
 
 /// Whether the state is what [`write_first_state`] writes.
 pub(crate) fn check_first_state(
-    rule: &dyn ErasedRule,
+    rule: &dyn DescribedRule,
     state: &[&mut [f32]],
     param: impl Fn(usize) -> f32,
 ) -> Result<(), Error> {

@@ -153,11 +153,11 @@ pub(crate) fn larger(a: f32, b: f32) -> f32 {
 /// Where a pass puts the telemetry of a tensor, or of all those that share the slot.
 ///
 /// ```
-/// use gradstep::{Pass, PassTensor, Sgd, TelemetrySlot, Workers};
+/// use gradstep::{Pass, Tensor, Sgd, TelemetrySlot, Workers};
 ///
 /// let slot = TelemetrySlot::default();
 /// let (mut params, grads) = ([3.0_f32, 4.0], [1.0_f32, 0.0]);
-/// let tensor = PassTensor::new(&mut params[..], &grads[..], [])?.telemetry(&slot);
+/// let tensor = Tensor::new(&mut params[..], &grads[..], [])?.telemetry(&slot);
 /// let report = Workers::serial().step_pass(&Pass::new(), &Sgd::torch().lr(0.5)?, 1, &mut [tensor])?;
 /// assert_eq!(report.stepped, 1);
 ///

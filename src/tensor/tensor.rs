@@ -3,13 +3,13 @@
 use core::array;
 
 use crate::{
-    error::{Error, Name},
+    error::Error,
     formats::{
         floats::{Floats, FloatsMut, Grads},
         slices::{MAX_STATE, Slices, no_slices},
     },
-    rule::{limits::MAX_SCALARS, rule::Rule, slots::Slot},
-    sweep::erased::ErasedRule,
+    name::Name,
+    rule::{described::DescribedRule, limits::MAX_SCALARS, rule::Rule, slots::Slot},
     tensor::{
         grad_sums::GradSums,
         shared::Shared,
@@ -227,13 +227,13 @@ impl<'a> Tensor<'a> {
     }
 
     /// The same for state that is known to fit.
-    pub(crate) fn write_first_state(&mut self, rule: &dyn ErasedRule) {
+    pub(crate) fn write_first_state(&mut self, rule: &dyn DescribedRule) {
         let params = self.params.as_floats();
         write_first_state(rule, &mut self.state, |i| params.get(i));
     }
 
     /// Before a first step the state must be what the rule starts from.
-    pub(crate) fn check_first_state(&self, rule: &dyn ErasedRule) -> Result<(), Error> {
+    pub(crate) fn check_first_state(&self, rule: &dyn DescribedRule) -> Result<(), Error> {
         if self.plan.tag.step > 1 {
             return Ok(());
         }

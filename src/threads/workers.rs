@@ -2,9 +2,10 @@
 
 use crate::{
     error::Error,
-    rule::{check::check_rule, rule::Rule},
+    rule::rule::Rule,
     simd::backend::Backend,
     sweep::{
+        check::check_rule,
         erased::ErasedRule,
         groups::{OneRule, Program, step_tensors},
         measure::{feed_plain, measure},

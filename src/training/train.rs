@@ -24,12 +24,9 @@ use std::{vec, vec::Vec};
 use crate::{
     error::Error,
     numbers::{math::sqrt, random::splitmix64},
-    rule::{
-        check::check_rule,
-        options::{Domain, check_number},
-        rule::Rule,
-    },
+    rule::{options::check_number, rule::Rule, values::Domain},
     step::{init_state, step},
+    sweep::check::check_rule,
     tensor::{state::Layout, tensor::Tensor},
 };
 

@@ -1,5 +1,6 @@
 //! Arithmetic that several rules share.
 
+pub(crate) mod gradient;
 pub(crate) mod moments;
 pub(crate) mod schedule_free;
 pub(crate) mod trust_ratio;

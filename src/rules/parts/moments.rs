@@ -2,7 +2,7 @@
 
 use crate::{
     numbers::math::{powi, sqrt},
-    rule::options::choices,
+    rule::choices::choices,
     simd::lane::Lane,
 };
 

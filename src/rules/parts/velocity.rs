@@ -1,6 +1,6 @@
 //! Where the learning rate stands in a velocity: the conventions of the frameworks, folded into coefficients.
 
-use crate::{rule::options::choices, simd::lane::Lane};
+use crate::{rule::choices::choices, simd::lane::Lane};
 
 choices! {
     /// How momentum collects gradients `g` into a velocity `v`, and what is taken off the parameters.

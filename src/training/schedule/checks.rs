@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    rule::options::{Domain, check_number},
+    rule::{options::check_number, values::Domain},
 };
 
 pub(super) fn check_positive(schedule: &'static str, option: &'static str, value: f64) -> Result<(), Error> {

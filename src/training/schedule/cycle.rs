@@ -6,7 +6,7 @@ use super::{
 use crate::{
     error::Error,
     numbers::math::powi,
-    rule::options::{Domain, check_number},
+    rule::{options::check_number, values::Domain},
 };
 
 /// Up to the base learning rate and down far below where it began, once: super-convergence.

@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    rule::options::{Domain, check_number},
+    rule::{options::check_number, values::Domain},
 };
 
 /// Which metrics are better.
