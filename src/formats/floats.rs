@@ -7,7 +7,7 @@ use core::ops;
 use crate::{
     formats::{
         half::Format,
-        tiles::{part, part_mut},
+        tiles::{within, within_mut},
     },
     simd::prefetch::prefetch_start,
 };
@@ -202,8 +202,8 @@ impl<'a> Floats<'a> {
     fn each(&self, from: usize, to: &mut [f32], put: impl Fn(&mut f32, f32)) {
         let range = from..from.saturating_add(to.len());
         match self {
-            Self::F32(floats) => to.iter_mut().zip(part(floats, &range)).for_each(|(to, x)| put(to, *x)),
-            Self::Half(format, bits) => format.decode(part(bits, &range), to, put),
+            Self::F32(floats) => to.iter_mut().zip(within(floats, &range)).for_each(|(to, x)| put(to, *x)),
+            Self::Half(format, bits) => format.decode(within(bits, &range), to, put),
         }
     }
 }
@@ -241,20 +241,20 @@ impl FloatsMut<'_> {
     pub(crate) fn encode(&mut self, at: usize, from: &[f32], (low, high): (f32, f32), toward_zero: bool) {
         let range = at..at.saturating_add(from.len());
         match self {
-            Self::F32(floats) => copy_floats(from, part_mut(floats, &range)),
+            Self::F32(floats) => copy_floats(from, within_mut(floats, &range)),
             Self::Half(format, bits) if toward_zero => {
-                format.encode_toward_zero(from, part_mut(bits, &range), |x| clamp(x, low, high));
+                format.encode_toward_zero(from, within_mut(bits, &range), |x| clamp(x, low, high));
             }
             Self::Half(format, bits) => {
-                format.encode(from, part_mut(bits, &range), |x| clamp(x, low, high));
+                format.encode(from, within_mut(bits, &range), |x| clamp(x, low, high));
             }
         }
     }
 
     pub(crate) fn zero(&mut self, range: &ops::Range<usize>) {
         match self {
-            Self::F32(floats) => part_mut(floats, range).fill(0.0),
-            Self::Half(_, bits) => part_mut(bits, range).fill(0),
+            Self::F32(floats) => within_mut(floats, range).fill(0.0),
+            Self::Half(_, bits) => within_mut(bits, range).fill(0),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::{array, ops::Range};
 
-use crate::formats::tiles::{Buffer, part, part_if_any, part_mut};
+use crate::formats::tiles::{Buffer, within, within_if_any, within_mut};
 
 /// The most state slices that a tensor has.
 pub(crate) const MAX_STATE: usize = 8;
@@ -69,10 +69,10 @@ impl<'a> Slices<'a, MAX_STATE> {
     /// Some of the elements.
     pub(crate) fn part(&mut self, range: &Range<usize>) -> Slices<'_, MAX_STATE> {
         Slices {
-            params: part_mut(self.params, range),
-            grads: part(self.grads, range),
-            state: self.state.each_mut().map(|slice| part_if_any(slice, range)),
-            changes: part_if_any(self.changes, range),
+            params: within_mut(self.params, range),
+            grads: within(self.grads, range),
+            state: self.state.each_mut().map(|slice| within_if_any(slice, range)),
+            changes: within_if_any(self.changes, range),
         }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Slices<'a, MAX_STATE> {
         let range = 0..self.len();
         let Slices { params, grads, state, .. } = self;
         let full = state.iter_mut().take(full).map(|slice| &mut **slice);
-        let mut slots = full.chain(outputs.iter_mut().map(|output| part_mut(output, &range)));
+        let mut slots = full.chain(outputs.iter_mut().map(|output| within_mut(output, &range)));
         let state = array::from_fn(|_| slots.next().unwrap_or_default());
         Slices { params, grads, state, changes: &mut [] }
     }

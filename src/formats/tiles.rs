@@ -13,21 +13,21 @@ pub(crate) type Buffer = [f32; TILE];
 /// The elements of a tile, which is within the slice: the checks before a step see to it, and builds with debug assertions
 /// look again. By index there would be a way to panic, which firmware does not want to carry along.
 #[inline(always)]
-pub(crate) fn part<'a, T>(slice: &'a [T], tile: &Range<usize>) -> &'a [T] {
+pub(crate) fn within<'a, T>(slice: &'a [T], tile: &Range<usize>) -> &'a [T] {
     debug_assert!(tile.end <= slice.len());
     slice.get(tile.clone()).unwrap_or_default()
 }
 
 /// The same to be changed.
 #[inline(always)]
-pub(crate) fn part_mut<'a, T>(slice: &'a mut [T], tile: &Range<usize>) -> &'a mut [T] {
+pub(crate) fn within_mut<'a, T>(slice: &'a mut [T], tile: &Range<usize>) -> &'a mut [T] {
     debug_assert!(tile.end <= slice.len());
     slice.get_mut(tile.clone()).unwrap_or_default()
 }
 
 /// The same of a state slice that may not be there, or have a single element: none then.
 #[inline(always)]
-pub(crate) fn part_if_any<'a>(slice: &'a mut [f32], tile: &Range<usize>) -> &'a mut [f32] {
+pub(crate) fn within_if_any<'a>(slice: &'a mut [f32], tile: &Range<usize>) -> &'a mut [f32] {
     slice.get_mut(tile.clone()).unwrap_or_default()
 }
 

@@ -5,7 +5,7 @@ use core::ops;
 use crate::{
     formats::{
         floats::{Floats, clamp},
-        tiles::{TILE, part, tiles},
+        tiles::{TILE, tiles, within},
     },
     numbers::{
         blocks::{Blocks, Row, Terms},
@@ -36,7 +36,7 @@ pub(super) struct Preparation {
 
 /// Elements that some parts of a pass treat as one: a row, or a whole range where nothing goes by rows.
 #[derive(Clone, Debug)]
-pub(super) struct Unit {
+pub(super) struct RowOrRange {
     pub(super) range: ops::Range<usize>,
     /// What is taken off each gradient.
     mean: f32,
@@ -79,11 +79,11 @@ impl Preparation {
     }
 
     /// The unit that begins at `at`.
-    pub(super) fn unit(&self, view: &View<'_>, at: usize, scratch: &mut Scratch) -> Unit {
+    pub(super) fn unit(&self, view: &View<'_>, at: usize, scratch: &mut Scratch) -> RowOrRange {
         let row_len = if view.plan.row_len == 0 { view.params.len() } else { view.plan.row_len };
         let end = at.saturating_add(row_len).min(view.params.len());
         let factor = Factor { shift: view.plan.shift.unwrap_or(1.0), rest: 1.0 };
-        let mut unit = Unit { range: at..end, mean: 0.0, factor };
+        let mut unit = RowOrRange { range: at..end, mean: 0.0, factor };
         if self.centralize && view.plan.row_len > 0 {
             unit.mean = self.mean(view, &unit.range, scratch);
         }
@@ -105,7 +105,7 @@ impl Preparation {
         (total(blocks) / range.len() as f64) as f32
     }
 
-    fn grad_norm(&self, view: &View<'_>, unit: &Unit, scratch: &mut Scratch) -> f64 {
+    fn grad_norm(&self, view: &View<'_>, unit: &RowOrRange, scratch: &mut Scratch) -> f64 {
         let mut blocks = Blocks::new();
         for tile in tiles(&unit.range) {
             let floats = self.prepare(view, tile, unit, &mut scratch.grads);
@@ -119,11 +119,11 @@ impl Preparation {
         &self,
         view: &View<'_>,
         tile: ops::Range<usize>,
-        unit: &Unit,
+        unit: &RowOrRange,
         to: &'t mut LazyBuffer<TILE>,
     ) -> &'t mut [f32] {
         let grads = self.gather(view, tile, to);
-        let (max, &Unit { mean, factor, .. }) = (self.clip_value, unit);
+        let (max, &RowOrRange { mean, factor, .. }) = (self.clip_value, unit);
         if mean != 0.0 || factor != Factor::ONE || max < f32::INFINITY {
             self.backend.dispatch(CenterClipScale { mean, max, factor, grads });
         }
@@ -158,7 +158,7 @@ impl Preparation {
             at = unit.range.end;
             for tile in tiles(&unit.range) {
                 let (floats, scale) = match self.in_place(view) {
-                    Some(grads) => (part(grads, &tile), self.unscale.rest),
+                    Some(grads) => (within(grads, &tile), self.unscale.rest),
                     None => (&*self.prepare(view, tile, &unit, &mut scratch.grads), 1.0),
                 };
                 self.backend.dispatch(Square { blocks: &mut blocks, floats, scale });

@@ -23,7 +23,7 @@ use crate::{
     tensor::{
         grad_sums::GradSums,
         report::PassReport,
-        tensor::{Plan, Tensor},
+        tensor::{Decision, Tensor},
         view::View,
     },
     threads::{
@@ -228,7 +228,7 @@ fn step(
         return;
     }
     let settled = view.settled;
-    let Plan { tag, average, .. } = view.plan;
+    let Decision { tag, average, .. } = view.plan;
     let rule = program.rule(tag);
     let Prepare { scale, shrink } = rule.prepare();
     let scale = scale * view.plan.factor;
@@ -239,7 +239,7 @@ fn step(
         preparation: *preparation,
         measured,
         scale,
-        long: full_slots(slots),
+        full_slots: full_slots(slots),
         momentum: slots.iter().position(is_momentum),
         flush: pass.flush_subnormals,
         max_norm: pass.max_norm,

@@ -7,11 +7,11 @@ use crate::{
         floats::{Floats, FloatsMut, clamp, copy_floats},
         half::Format,
         slices::{MAX_STATE, Slices},
-        tiles::{TILE, part, part_if_any, part_mut, pieces, tiles},
+        tiles::{TILE, pieces, tiles, within, within_if_any, within_mut},
     },
     numbers::math::sqrt,
     pass::{
-        gradient::{Decode, Preparation, Unit, param_norm},
+        gradient::{Decode, Preparation, RowOrRange, param_norm},
         scratch::{LazyBuffer, Scratch, WATCHED},
         watch::{Seen, Watch},
     },
@@ -34,8 +34,8 @@ pub(super) struct Work {
     pub(super) measured: bool,
     /// What the rule multiplies prepared gradients with.
     pub(super) scale: f32,
-    /// How many state slices are as long as the parameters.
-    pub(super) long: usize,
+    /// How many state slices are as full_slots as the parameters.
+    pub(super) full_slots: usize,
     /// Which of them holds the momentum.
     pub(super) momentum: Option<usize>,
     pub(super) flush: bool,
@@ -69,7 +69,7 @@ impl Work {
     fn step_unit(
         &self,
         view: &mut View<'_>,
-        unit: &Unit,
+        unit: &RowOrRange,
         scratch: &mut Scratch,
         mut watch: Option<&mut Watch>,
         sweep: Sweep<'_>,
@@ -102,7 +102,14 @@ impl Work {
     }
 
     /// Finishes a row, which is to have a norm of at most `max`.
-    fn finish_row(&self, view: &mut View<'_>, unit: &Unit, scratch: &mut Scratch, max: f64, averages: bool) {
+    fn finish_row(
+        &self,
+        view: &mut View<'_>,
+        unit: &RowOrRange,
+        scratch: &mut Scratch,
+        max: f64,
+        averages: bool,
+    ) {
         let norm = param_norm(self.preparation.backend, view, &unit.range, scratch);
         let limit = Limit::of(norm, max, unit.range.len());
         for tile in tiles(&unit.range) {
@@ -124,7 +131,7 @@ impl Work {
     fn apply_rule(
         &self,
         view: &mut View<'_>,
-        unit: &Unit,
+        unit: &RowOrRange,
         tile: &ops::Range<usize>,
         scratch: &mut Scratch,
         sweep: Sweep<'_>,
@@ -147,26 +154,26 @@ impl Work {
         let momentum = self.momentum.and_then(|slot| view.state.get(slot));
         Seen {
             grads: match self.preparation.in_place(view) {
-                Some(grads) => part(grads, tile),
+                Some(grads) => within(grads, tile),
                 None => scratch.grads.held(len),
             },
             scale: self.scale,
             old: scratch.old_params.held(len),
             new: match &view.params {
-                FloatsMut::F32(params) => part(params, tile),
+                FloatsMut::F32(params) => within(params, tile),
                 FloatsMut::Half(..) => scratch.params.held(len),
             },
             changes: scratch.changes.held(len),
             momentum: match momentum {
-                Some(now) => [scratch.old_momentum.held(len), part(now, tile)],
-                None => [part(&NO_MOMENTUM, &(0..len)); 2],
+                Some(now) => [scratch.old_momentum.held(len), within(now, tile)],
+                None => [within(&NO_MOMENTUM, &(0..len)); 2],
             },
             next: view.read_from(tile.end),
         }
     }
 
     fn flushed<'t, 's>(&self, state: &'t mut [&'s mut [f32]]) -> &'t mut [&'s mut [f32]] {
-        if self.flush { part_mut(state, &(0..self.long)) } else { &mut [] }
+        if self.flush { within_mut(state, &(0..self.full_slots)) } else { &mut [] }
     }
 
     /// What comes after the step: from the parameters in the tensor, or in the scratch where they have 16 bits.
@@ -179,14 +186,14 @@ impl Work {
         averages: bool,
     ) {
         let (params, half) = match &mut view.params {
-            FloatsMut::F32(params) => (part_mut(params, tile), None),
+            FloatsMut::F32(params) => (within_mut(params, tile), None),
             FloatsMut::Half(format, bits) => {
-                (scratch.params.first(tile.len()), Some((*format, part_mut(bits, tile))))
+                (scratch.params.first(tile.len()), Some((*format, within_mut(bits, tile))))
             }
         };
         let averages = averages && (self.average.is_some() || self.overwrite);
         let average = view.average.as_deref_mut().filter(|_| averages);
-        let average = average.map(|average| part_mut(average, tile));
+        let average = average.map(|average| within_mut(average, tile));
         if limit.factor != 1.0 || self.bounds.is_some() || average.is_some() || view.copy.is_some() {
             self.preparation.backend.dispatch(Finish {
                 limit,
@@ -250,7 +257,7 @@ impl Preparation {
     }
 
     /// Brings what does not lie there in single precision to the scratch.
-    fn load(&self, view: &View<'_>, unit: &Unit, tile: &ops::Range<usize>, scratch: &mut Scratch) {
+    fn load(&self, view: &View<'_>, unit: &RowOrRange, tile: &ops::Range<usize>, scratch: &mut Scratch) {
         if self.in_place(view).is_none() {
             self.prepare(view, tile.clone(), unit, &mut scratch.grads);
         }
@@ -278,18 +285,18 @@ impl View<'_> {
         let len = tile.len();
         let Scratch { grads, params, changes, old_params, old_momentum } = scratch;
         let (params, half) = match &mut self.params {
-            FloatsMut::F32(params) => (part_mut(params, tile), None),
-            FloatsMut::Half(format, bits) => (params.first(len), Some((*format, part_mut(bits, tile)))),
+            FloatsMut::F32(params) => (within_mut(params, tile), None),
+            FloatsMut::Half(format, bits) => (params.first(len), Some((*format, within_mut(bits, tile)))),
         };
         let watched = if watched { len } else { 0 };
         Tile {
             params,
             half,
             grads: match self.grads.as_floats() {
-                Floats::F32(grads) if in_place => part(grads, tile),
+                Floats::F32(grads) if in_place => within(grads, tile),
                 _ => grads.first(len),
             },
-            state: self.state.each_mut().map(|slice| part_if_any(slice, tile)),
+            state: self.state.each_mut().map(|slice| within_if_any(slice, tile)),
             changes: changes.first(watched),
             old_params: old_params.first(watched),
             old_momentum: old_momentum.first(watched),

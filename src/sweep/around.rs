@@ -14,7 +14,7 @@
 use crate::{
     formats::{
         slices::{MAX_STATE, Slices},
-        tiles::{TILE, part_mut, pieces},
+        tiles::{TILE, pieces, within_mut},
     },
     rule::{
         kernel::{Change, Kernel},
@@ -104,7 +104,7 @@ impl Buffer {
     const ZEROS: Self = Self([0.0; AROUND]);
 
     fn first(&mut self, len: usize) -> &mut [f32] {
-        part_mut(&mut self.0, &(0..len))
+        within_mut(&mut self.0, &(0..len))
     }
 }
 

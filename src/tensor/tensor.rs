@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug)]
 #[repr(C)]
 pub struct Tensor<'a> {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Decision,
     /// How many steps it has taken, where the caller counts them for this tensor alone.
     counter: Option<&'a mut u64>,
     pub(crate) slots: usize,
@@ -65,7 +65,7 @@ pub(crate) struct Extras<'a> {
 /// What has been decided for a tensor before its step.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(crate) struct Plan {
+pub(crate) struct Decision {
     pub(crate) tag: Tag,
     pub(crate) skip: bool,
     /// How many elements a row has; 0 where nothing goes by rows.
@@ -81,7 +81,7 @@ pub(crate) struct Plan {
     pub(crate) average: Option<f32>,
 }
 
-impl Plan {
+impl Decision {
     /// The plan of a step without a pass.
     pub(crate) fn plain(tag: Tag) -> Self {
         Self { tag, skip: false, row_len: 0, in_one: false, factor: 1.0, shift: None, average: None }
@@ -116,7 +116,7 @@ impl<'a> Tensor<'a> {
     pub fn without_state(params: impl Into<FloatsMut<'a>>, grads: impl Into<Grads<'a>>) -> Self {
         let (params, grads) = (params.into(), grads.into());
         Self {
-            plan: Plan::plain(Tag::default()),
+            plan: Decision::plain(Tag::default()),
             counter: None,
             slots: 0,
             needs_pass: !(matches!(params, FloatsMut::F32(_)) && grads.is_single()),
@@ -366,7 +366,7 @@ impl<'a> Tensor<'a> {
             rows: *rows,
             offset: *offset,
         };
-        tensor.plan = Plan::plain(tag);
+        tensor.plan = Decision::plain(tag);
         Ok(tensor)
     }
 

@@ -14,7 +14,7 @@ use crate::{
         grad_sums::GradSums,
         shared::Shared,
         telemetry::TelemetrySlot,
-        tensor::{Extras, Plan, Tensor},
+        tensor::{Decision, Extras, Tensor},
     },
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct View<'a> {
     pub(crate) slots: usize,
     pub(crate) telemetry: Option<&'a TelemetrySlot>,
     pub(crate) sums: &'a Shared<GradSums>,
-    pub(crate) plan: Plan,
+    pub(crate) plan: Decision,
     pub(crate) settled: [f64; MAX_SCALARS],
 }
 
