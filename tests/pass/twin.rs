@@ -201,7 +201,7 @@ fn flush(slice: &mut Padded<f32>) {
 
 fn limit_norm(row: &mut [f32], max: f64, format: Option<Format>) {
     let norm = norm(row);
-    if norm > max {
+    if norm > max && norm.is_finite() {
         let factor = max / norm * (1.0 - 2.0_f64.powi(-44));
         row.iter_mut().for_each(|p| *p = toward_zero(f64::from(*p) * factor, format));
     }
