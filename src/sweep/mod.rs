@@ -2,7 +2,7 @@
 
 pub(crate) mod around;
 pub(crate) mod check;
-pub(crate) mod edges;
+pub(crate) mod chunks;
 pub(crate) mod erase;
 pub mod erased;
 pub(crate) mod forms;

@@ -1,4 +1,16 @@
-//! The loop over slices, its first elements and its tail: once, for every kernel and every set of instructions.
+//! The loop over slices: written once, for every kernel and every set of instructions.
+//!
+//! 1. A long slice starts with the elements before the first aligned chunk. They go to a loop for narrower registers.
+//! 2. Then come all whole chunks, each of which is as wide as a register. One turn of the loop loads a chunk of the parameters, of
+//!    the gradients and of each state slice, calls the kernel, and stores what it returns.
+//! 3. At the end a few elements may be left that fill no chunk. They are copied to a chunk of their own, which goes through the
+//!    same loop, and back. Where a register has four lanes or fewer, they go to the loop for single elements instead.
+//!
+//! So the arithmetic of a kernel stands in each loop once. When it stood there three times (for the first elements, for the chunks,
+//! for the last elements), the crate took one and a half times as long to compile. Everything that does not depend on the kernel
+//! is in other functions, for the same reason: there are some 90 loops for each set of instructions.
+//!
+//! Every way gives the same bits, because each element is computed by the same operations.
 
 use crate::{
     formats::slices::Slices,
@@ -7,7 +19,7 @@ use crate::{
         isa::{Isa, Vectorized, compiled},
         prefetch::prefetch,
     },
-    sweep::edges::{Chunks, cut},
+    sweep::chunks::{Chunks, cut},
 };
 
 /// From this length on the loop starts where `params` is aligned. An access that crosses a cache line costs a second
@@ -20,7 +32,8 @@ const ALIGN_FROM: usize = 8192;
 const PREFETCH_FROM: usize = 2;
 
 /// The same for each slot of a kernel, written out. A loop over the slots is a loop within the loop over the elements until
-/// LLVM unrolls it, and what it then finds out about the slices comes late and costs it more time.
+/// LLVM unrolls it, and what it then finds out about the slices comes late and costs it more time. No kernel that is stepped has
+/// more than 10 slots: 8 of state, and 2 that a measuring kernel puts out.
 macro_rules! each_slot {
     ($k:ident < $N:ident $body:block) => {
         each_slot!(@ $k $N $body 0 1 2 3 4 5 6 7 8 9)
@@ -56,9 +69,7 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, mut
 /// With so many lanes or fewer, the elements that fill no chunk are stepped one by one.
 const SHORT_TAIL: usize = 4;
 
-/// Steps whole chunks, then the elements that are left, fewer than a chunk has. These are copied to a chunk of their own and go
-/// through the same loop: so the arithmetic of a kernel stands in each of its loops once. When it stood there three times, the
-/// crate took one and a half times as long to compile.
+/// Steps whole chunks, then the elements that are left, fewer than a chunk has.
 #[inline(always)]
 fn step_with_tail<I: Isa, K: Kernel<N>, const N: usize>(
     isa: I,
@@ -96,6 +107,7 @@ fn step_with_tail<I: Isa, K: Kernel<N>, const N: usize>(
     }
 }
 
+/// Elements that fill no chunk, for the loop of narrower registers.
 struct Edge<'a, K, const N: usize> {
     kernel: K,
     slices: Slices<'a, N>,

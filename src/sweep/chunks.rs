@@ -1,7 +1,6 @@
-//! The elements that fill no chunk: up to 15 before the first whole chunk of a slice, and up to 15 after the last one.
+//! Slices as chunks of the width of a register.
 //!
-//! They are copied into a chunk of their own and stepped by the loop that steps whole chunks, then copied back. Nothing here is
-//! generic over the kernel, so that it is compiled once for each set of instructions and each number of slots.
+//! Nothing here is generic over the kernel, so that it is compiled once for each set of instructions and each number of slots.
 
 use crate::{
     formats::slices::{Slices, no_slices},
