@@ -12,7 +12,7 @@ use core::{hint::black_box, mem::take};
 
 use cortex_m::Peripherals;
 use gradstep::{
-    Average, Error, FloatsMut, Format, NonFinite, Pass, Tensor, Rule, TelemetrySlot, Workers, init_state,
+    Average, Error, FloatsMut, Format, NonFinite, Pass, Rule, TelemetrySlot, Tensor, Workers, init_state,
     step,
 };
 use gradstep_embedded::{Console, device};
@@ -102,12 +102,7 @@ fn take_step(number: u64, n: usize, buffers: &mut Buffers) -> Result<(), Error> 
 
 /// In a pass that checks, clips by the global norm, and keeps an average. The compiler does not see which parts these are,
 /// so that all are in the image, as they are where a pass is chosen at run time.
-fn step_in_pass<R: Rule>(
-    rule: &R,
-    number: u64,
-    tensor: Tensor<'_>,
-    copy: &mut [u16],
-) -> Result<(), Error> {
+fn step_in_pass<R: Rule>(rule: &R, number: u64, tensor: Tensor<'_>, copy: &mut [u16]) -> Result<(), Error> {
     let pass = Pass::new().check(NonFinite::Refuse).clip_global_norm(1.0)?;
     let pass = black_box(pass.average(Average::exponential(0.99)?));
     let slot = TelemetrySlot::default();
