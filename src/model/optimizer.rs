@@ -13,7 +13,7 @@ use crate::{
         saved::{Saved, SavedParam, check_saved},
     },
     name::Name,
-    pass::{check::check_tensor, pass::Pass},
+    pass::{check::check_tensor, pass::Pass, run::run_pass},
     rule::{
         options::{Options, unknown},
         rule::Rule,
@@ -254,7 +254,7 @@ impl<R: Rule> Optimizer<R> {
         pass.check_effect(params.iter().map(|param| &param.tensor))?;
         Ok(self.step_checked(params, |groups, tensors| {
             tensors.iter_mut().for_each(|tensor| pass.begin(tensor));
-            workers.team().run_pass(pass, groups, tensors)
+            run_pass(&workers.team(), pass, groups, tensors)
         }))
     }
 

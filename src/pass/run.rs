@@ -57,7 +57,7 @@ impl<J: Join> Workers<J> {
         check_model(pass, rule.erased(), step, tensors)?;
         pass.check_effect(tensors.iter())?;
         tensors.iter_mut().for_each(|tensor| pass.begin(tensor));
-        Ok(self.team().run_pass(pass, &OneRule(rule.erased()), tensors))
+        Ok(run_pass(&self.team(), pass, &OneRule(rule.erased()), tensors))
     }
 
     /// The first half of [`step_pass`](Self::step_pass), for tensors that are shards: finds each one's
@@ -76,7 +76,7 @@ impl<J: Join> Workers<J> {
         self.check_host()?;
         check_model(pass, rule.erased(), step, tensors)?;
         tensors.iter_mut().for_each(|tensor| pass.begin(tensor));
-        self.team().find_sums(pass, tensors);
+        find_sums(&self.team(), pass, tensors);
         Ok(())
     }
 
@@ -130,85 +130,83 @@ impl<J: Join> Workers<J> {
         }
         tensors.iter_mut().for_each(|tensor| pass.begin(tensor));
         let all = pass.combine(model.iter().copied());
-        Ok(self.team().finish_pass(pass, &OneRule(rule.erased()), tensors, &all))
+        Ok(finish(&self.team(), pass, &OneRule(rule.erased()), tensors, &all))
     }
 }
 
-impl Team<'_> {
-    /// A pass over tensors that have been checked.
-    pub(crate) fn run_pass(
-        &self,
-        pass: &Pass,
-        program: &dyn Program,
-        tensors: &mut [Tensor<'_>],
-    ) -> PassReport {
-        if pass.asks_for_nothing() && tensors.iter().all(Tensor::is_plain) {
-            return self.step_plain(program, tensors);
-        }
-        self.find_sums(pass, tensors);
-        let all = pass.combine(tensors.iter().map(Tensor::sums));
-        self.finish_pass(pass, program, tensors, &all)
+/// A pass over tensors that have been checked.
+pub(crate) fn run_pass(
+    team: &Team<'_>,
+    pass: &Pass,
+    program: &dyn Program,
+    tensors: &mut [Tensor<'_>],
+) -> PassReport {
+    if pass.asks_for_nothing() && tensors.iter().all(Tensor::is_plain) {
+        return team.step_plain(program, tensors);
     }
+    find_sums(team, pass, tensors);
+    let all = pass.combine(tensors.iter().map(Tensor::sums));
+    finish(team, pass, program, tensors, &all)
+}
 
-    fn find_sums(&self, pass: &Pass, tensors: &mut [Tensor<'_>]) {
-        tensors.iter_mut().for_each(Tensor::forget_sums);
-        if pass.looks_ahead(tensors) {
-            let preparation = Preparation::before_clipping(pass, self.backend);
-            self.over_views(tensors, &|view, scratch: &mut Scratch| {
-                let sums = preparation.measure(&view, scratch);
-                view.sums.update(|all| all.merge(&sums));
-            });
+fn find_sums(team: &Team<'_>, pass: &Pass, tensors: &mut [Tensor<'_>]) {
+    tensors.iter_mut().for_each(Tensor::forget_sums);
+    if pass.looks_ahead(tensors) {
+        let preparation = Preparation::before_clipping(pass, team.backend);
+        team.over_views(tensors, &|view, scratch: &mut Scratch| {
+            let sums = preparation.measure(&view, scratch);
+            view.sums.update(|all| all.merge(&sums));
+        });
+    }
+}
+
+fn finish(
+    team: &Team<'_>,
+    pass: &Pass,
+    program: &dyn Program,
+    tensors: &mut [Tensor<'_>],
+    all: &GradSums,
+) -> PassReport {
+    let refused = pass.check == Some(NonFinite::Refuse) && all.non_finite > 0;
+    let looked = pass.looks_ahead(tensors);
+    let preparation = Preparation::of(pass, team.backend);
+    for tensor in tensors.iter_mut() {
+        let whole = tensor.whole_sums();
+        let skip = refused || pass.check == Some(NonFinite::Skip) && whole.non_finite > 0;
+        let clip = pass.clip_factor(whole, all);
+        pass.decide(tensor, skip, clip, &preparation);
+    }
+    if !refused {
+        for tensor in tensors.iter_mut().filter(|tensor| tensor.plan.tag.fresh && !tensor.plan.skip) {
+            tensor.write_first_state(program.rule(tensor.plan.tag));
         }
     }
-
-    fn finish_pass(
-        &self,
-        pass: &Pass,
-        program: &dyn Program,
-        tensors: &mut [Tensor<'_>],
-        all: &GradSums,
-    ) -> PassReport {
-        let refused = pass.check == Some(NonFinite::Refuse) && all.non_finite > 0;
-        let looked = pass.looks_ahead(tensors);
-        let preparation = Preparation::of(pass, self.backend);
-        for tensor in tensors.iter_mut() {
-            let whole = tensor.whole_sums();
-            let skip = refused || pass.check == Some(NonFinite::Skip) && whole.non_finite > 0;
-            let clip = pass.clip_factor(whole, all);
-            pass.decide(tensor, skip, clip, &preparation);
-        }
-        if !refused {
-            for tensor in tensors.iter_mut().filter(|tensor| tensor.plan.tag.fresh && !tensor.plan.skip) {
-                tensor.write_first_state(program.rule(tensor.plan.tag));
+    if program.measures() && !refused {
+        measure(team.backend, program, tensors, &|tensor, sweep| {
+            preparation.feed(&mut tensor.view(), &mut Scratch::default(), sweep);
+        });
+    }
+    if !refused || pass.zero_grads == ZeroGrads::Always {
+        team.over_views(tensors, &|view, scratch: &mut Scratch| {
+            step(pass, &preparation, program, looked, view, scratch);
+        });
+    }
+    if looked {
+        for tensor in tensors.iter().filter(|tensor| !tensor.skipped()) {
+            if let Some(slot) = tensor.extras.telemetry {
+                slot.merge_unclipped(&tensor.sums().squares);
             }
         }
-        if program.measures() && !refused {
-            measure(self.backend, program, tensors, &|tensor, sweep| {
-                preparation.feed(&mut tensor.view(), &mut Scratch::default(), sweep);
-            });
-        }
-        if !refused || pass.zero_grads == ZeroGrads::Always {
-            self.over_views(tensors, &|view, scratch: &mut Scratch| {
-                step(pass, &preparation, program, looked, view, scratch);
-            });
-        }
-        if looked {
-            for tensor in tensors.iter().filter(|tensor| !tensor.skipped()) {
-                if let Some(slot) = tensor.extras.telemetry {
-                    slot.merge_unclipped(&tensor.sums().squares);
-                }
-            }
-        }
-        tensors.iter_mut().filter(|tensor| !tensor.plan.skip).for_each(|tensor| pass.count(tensor));
-        let stepped = tensors.iter().filter(|tensor| !tensor.skipped());
-        PassReport {
-            refused,
-            stepped: stepped.clone().count(),
-            skipped: tensors.len() - stepped.clone().count(),
-            elements: stepped.map(Tensor::len).sum(),
-            non_finite: all.non_finite,
-            grad_norm: looked.then(|| all.norm()),
-        }
+    }
+    tensors.iter_mut().filter(|tensor| !tensor.plan.skip).for_each(|tensor| pass.count(tensor));
+    let stepped = tensors.iter().filter(|tensor| !tensor.skipped());
+    PassReport {
+        refused,
+        stepped: stepped.clone().count(),
+        skipped: tensors.len() - stepped.clone().count(),
+        elements: stepped.map(Tensor::len).sum(),
+        non_finite: all.non_finite,
+        grad_norm: looked.then(|| all.norm()),
     }
 }
 

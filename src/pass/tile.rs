@@ -77,7 +77,8 @@ impl Work {
         let max_norm = self.max_norm.filter(|_| view.plan.row_len > 0);
         if watch.is_none() && self.leaves_alone(view) {
             // Then the sweep is best left to itself: at each end of a tile its prefetching would have to start anew.
-            let Tile { params, grads, state, .. } = view.tile(&self.preparation, &unit.range, scratch, false);
+            let Tile { params, grads, state, .. } =
+                Tile::of(view, &self.preparation, &unit.range, scratch, false);
             return sweep(Batch::Tile(Slices { params, grads, state, changes: &mut [] }));
         }
         for tile in pieces(&unit.range, if watch.is_some() { WATCHED } else { TILE }) {
@@ -113,7 +114,7 @@ impl Work {
         let norm = param_norm(self.preparation.backend, view, &unit.range, scratch);
         let limit = Limit::of(norm, max, unit.range.len());
         for tile in tiles(&unit.range) {
-            view.load(self.preparation.backend, &tile, &mut scratch.params);
+            load_params(view, self.preparation.backend, &tile, &mut scratch.params);
             self.finish(view, &tile, scratch, limit, averages);
         }
     }
@@ -137,8 +138,9 @@ impl Work {
         sweep: Sweep<'_>,
     ) {
         self.preparation.load(view, unit, tile, scratch);
+        let is_watched = view.telemetry.is_some();
         let Tile { params, half, grads, mut state, changes, old_params, old_momentum } =
-            view.tile(&self.preparation, tile, scratch, view.telemetry.is_some());
+            Tile::of(view, &self.preparation, tile, scratch, is_watched);
         copy_floats(params, old_params);
         if let Some(momentum) = self.momentum.and_then(|slot| state.get(slot)) {
             copy_floats(momentum, old_momentum);
@@ -250,7 +252,7 @@ impl Preparation {
             at = unit.range.end;
             for tile in tiles(&unit.range) {
                 self.load(view, &unit, &tile, scratch);
-                let Tile { params, grads, state, .. } = view.tile(self, &tile, scratch, false);
+                let Tile { params, grads, state, .. } = Tile::of(view, self, &tile, scratch, false);
                 sweep(Batch::Tile(Slices { params, grads, state, changes: &mut [] }));
             }
         }
@@ -261,46 +263,7 @@ impl Preparation {
         if self.in_place(view).is_none() {
             self.prepare(view, tile.clone(), unit, &mut scratch.grads);
         }
-        view.load(self.backend, tile, &mut scratch.params);
-    }
-}
-
-impl View<'_> {
-    /// Brings 16-bit parameters to single precision, in the scratch.
-    fn load(&self, backend: Backend, tile: &ops::Range<usize>, to: &mut LazyBuffer<TILE>) {
-        if let from @ Floats::Half(..) = self.params.as_floats() {
-            backend.dispatch(Decode { from, at: tile.start, to: to.first(tile.len()) });
-        }
-    }
-
-    /// A tile that was loaded, and what of the scratch belongs to it; if it is `watched`, room for what telemetry looks at.
-    fn tile<'t>(
-        &'t mut self,
-        preparation: &Preparation,
-        tile: &ops::Range<usize>,
-        scratch: &'t mut Scratch,
-        watched: bool,
-    ) -> Tile<'t> {
-        let in_place = preparation.in_place(self).is_some();
-        let len = tile.len();
-        let Scratch { grads, params, changes, old_params, old_momentum } = scratch;
-        let (params, half) = match &mut self.params {
-            FloatsMut::F32(params) => (within_mut(params, tile), None),
-            FloatsMut::Half(format, bits) => (params.first(len), Some((*format, within_mut(bits, tile)))),
-        };
-        let watched = if watched { len } else { 0 };
-        Tile {
-            params,
-            half,
-            grads: match self.grads.as_floats() {
-                Floats::F32(grads) if in_place => within(grads, tile),
-                _ => grads.first(len),
-            },
-            state: self.state.each_mut().map(|slice| within_if_any(slice, tile)),
-            changes: changes.first(watched),
-            old_params: old_params.first(watched),
-            old_momentum: old_momentum.first(watched),
-        }
+        load_params(view, self.backend, tile, &mut scratch.params);
     }
 }
 
@@ -316,6 +279,45 @@ struct Tile<'t> {
     changes: &'t mut [f32],
     old_params: &'t mut [f32],
     old_momentum: &'t mut [f32],
+}
+
+impl<'t> Tile<'t> {
+    /// A tile that was loaded, and what of the scratch belongs to it; if it is `watched`, room for what telemetry looks at.
+    fn of(
+        view: &'t mut View<'_>,
+        preparation: &Preparation,
+        tile: &ops::Range<usize>,
+        scratch: &'t mut Scratch,
+        watched: bool,
+    ) -> Self {
+        let in_place = preparation.in_place(view).is_some();
+        let len = tile.len();
+        let Scratch { grads, params, changes, old_params, old_momentum } = scratch;
+        let (params, half) = match &mut view.params {
+            FloatsMut::F32(params) => (within_mut(params, tile), None),
+            FloatsMut::Half(format, bits) => (params.first(len), Some((*format, within_mut(bits, tile)))),
+        };
+        let watched = if watched { len } else { 0 };
+        Self {
+            params,
+            half,
+            grads: match view.grads.as_floats() {
+                Floats::F32(grads) if in_place => within(grads, tile),
+                _ => grads.first(len),
+            },
+            state: view.state.each_mut().map(|slice| within_if_any(slice, tile)),
+            changes: changes.first(watched),
+            old_params: old_params.first(watched),
+            old_momentum: old_momentum.first(watched),
+        }
+    }
+}
+
+/// Brings 16-bit parameters to single precision, in the scratch.
+fn load_params(view: &View<'_>, backend: Backend, tile: &ops::Range<usize>, to: &mut LazyBuffer<TILE>) {
+    if let from @ Floats::Half(..) = view.params.as_floats() {
+        backend.dispatch(Decode { from, at: tile.start, to: to.first(tile.len()) });
+    }
 }
 
 struct AfterRule<'t, 's> {
