@@ -38,6 +38,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![allow(clippy::module_inception, reason = "the main file of a folder has the folder's name")]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

@@ -20,7 +20,7 @@ pub struct SavedParam<'a, I> {
     pub state: I,
 }
 
-/// The state of one parameter, to be [loaded](Optimizer::load).
+/// The state of one parameter, to be [loaded](crate::Optimizer::load).
 #[derive(Clone, Copy, Debug)]
 pub struct Saved<'a> {
     /// Which rule made it, under which convention: [`SavedParam::made_by`], written out. For state from elsewhere, what its

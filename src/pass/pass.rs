@@ -148,7 +148,7 @@ impl Pass {
         Self { check: Some(policy), ..self }
     }
 
-    /// Takes the mean of each row off the gradient, for tensors that have [rows](Tensor::rows). A step of a list in which
+    /// Takes the mean of each row off the gradient, for tensors that have [rows](crate::Tensor::rows). A step of a list in which
     /// no tensor has any is refused.
     ///
     /// **Paper**: Yong et al., "Gradient Centralization: A New Optimization Technique for Deep Neural Networks", 2020.
@@ -173,7 +173,7 @@ impl Pass {
         Ok(Self { clip: Clip::GlobalNorm(above_zero("clip_global_norm", max)?), ..self })
     }
 
-    /// Adaptive gradient clipping: scales the gradient of each [row](Tensor::rows) to at most `ratio` of the norm of
+    /// Adaptive gradient clipping: scales the gradient of each [row](crate::Tensor::rows) to at most `ratio` of the norm of
     /// the row's parameters, which counts as `eps` at least; a tensor without rows is one row. Both are above 0; the
     /// paper has 0.01 and 0.001.
     ///
@@ -200,7 +200,7 @@ impl Pass {
     }
 
     /// Scales each row of the parameters whose norm is above `max`, above 0, so that it is at most `max`, for tensors that
-    /// have [rows](Tensor::rows). Scaled elements are rounded towards zero, to the format in which they are stored. A step
+    /// have [rows](crate::Tensor::rows). Scaled elements are rounded towards zero, to the format in which they are stored. A step
     /// of a list in which no tensor has rows is refused. A row with an infinity or a NaN stays as it is. [`bounds`](Self::bounds) come later, and may make a row longer if 0
     /// is not between them.
     pub fn max_norm(self, max: f64) -> Result<Self, Error> {
@@ -208,7 +208,7 @@ impl Pass {
     }
 
     /// Brings each parameter between `low` and `high`, which are not NaN and in this order, and have a finite number between
-    /// them. A NaN stays. Where parameters, or [copies](Tensor::copy_out) of them, have 16 bits, they come between the
+    /// them. A NaN stays. Where parameters, or [copies](crate::Tensor::copy_out) of them, have 16 bits, they come between the
     /// nearest numbers of their format inside; a tensor whose format has none there is refused.
     ///
     /// # Errors
@@ -221,7 +221,7 @@ impl Pass {
         }
     }
 
-    /// How the [averages](Tensor::average) of tensors that have one are kept. A step of a list in which no tensor has one
+    /// How the [averages](crate::Tensor::average) of tensors that have one are kept. A step of a list in which no tensor has one
     /// is refused.
     #[must_use]
     pub fn average(self, average: Average) -> Self {
@@ -281,7 +281,7 @@ impl Default for Pass {
 /// A running average of the parameters, kept beside them: `average = average + (p - average)*weight`.
 ///
 /// The first step that goes into it copies the parameters. How many steps are in it is counted beside the average
-/// ([`Tensor::average`]), and belongs in a checkpoint with it.
+/// ([`Tensor::average`](crate::Tensor::average)), and belongs in a checkpoint with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Average {
     kind: Kind,

@@ -50,6 +50,6 @@ pub trait KernelVisitor {
     /// What comes back.
     type Output;
 
-    /// Called by [`Rule::with_kernel`].
+    /// Called by [`Rule::with_kernel`](crate::Rule::with_kernel).
     fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) -> Self::Output;
 }

@@ -9,7 +9,7 @@ use crate::{
 /// An update rule: hyper-parameters in `f64`, and the kernel that they make for a given step.
 ///
 /// The split keeps the loop bare. Whatever depends on the step alone (a power of beta, a bias correction) is computed
-/// in [`with_kernel`](Rule::with_kernel), once, in `f64`; the [`Kernel`] holds the results, rounded to `f32`, and
+/// in [`with_kernel`](Rule::with_kernel), once, in `f64`; the [`Kernel`](crate::Kernel) holds the results, rounded to `f32`, and
 /// does nothing but lane arithmetic.
 ///
 /// Anyone may write a rule; the example `custom_rule` is one.

@@ -20,7 +20,7 @@ pub struct PassReport {
 
 impl PassReport {
     /// The number of the step after this one, which was number `step`: the same number again where it was refused. A tensor
-    /// that the pass skipped has not taken its step either, which [`Tensor::counter`] keeps account of.
+    /// that the pass skipped has not taken its step either, which [`Tensor::counter`](crate::Tensor::counter) keeps account of.
     #[must_use]
     pub fn next_step(&self, step: u64) -> u64 {
         if self.refused { step } else { step.saturating_add(1) }

@@ -45,6 +45,10 @@ fn next<'q, 't>(queue: &Mutex<Queue<'q, 't>>) -> Option<Job<'q, 't>> {
 }
 
 /// What one thread works on next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few jobs a step, each on a stack, and no allocation in a step"
+)]
 pub(crate) enum Job<'q, 't> {
     /// Several tensors, packed together.
     Tensors(&'q mut [Tensor<'t>]),
