@@ -115,17 +115,6 @@ pub use {
 #[cfg(feature = "rayon")]
 pub use {step::par_step, threads::join::Rayon};
 
-/// How the driver sees a rule: a rule that wraps another one passes it on.
-#[doc(hidden)]
-pub use {
-    rule::described::DescribedRule,
-    sweep::erased::{ErasedRule, MeasureWith, SweepWith},
-};
-
-/// For tests, examples and the hash of a rule, which draw the same numbers everywhere.
-#[doc(hidden)]
-pub use numbers::random::splitmix64;
-
 /// The examples in README.md are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

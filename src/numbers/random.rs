@@ -2,7 +2,7 @@
 
 /// The next number of the generator SplitMix64 (Steele, Lea and Flood, 2014): a few integer operations. Its whole state is one
 /// number, the seed at first.
-pub fn splitmix64(state: &mut u64) -> u64 {
+pub(crate) fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

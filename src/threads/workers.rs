@@ -148,7 +148,8 @@ impl<J: Join> Workers<J> {
     ///
     /// # Errors
     /// As [`step()`](crate::step()), with [`Error::TensorLength`] for a slice of wrong length, which names the tensor by
-    /// its place in the list; nothing has changed then.
+    /// its place in the list, and [`Error::NeedsPass`] for a tensor with something that only a pass looks at; nothing has changed
+    /// then.
     pub fn step_model<R: Rule>(&self, rule: &R, step: u64, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.check_host()?;
         self.team().step_list(rule.erased(), step, tensors)
