@@ -2,7 +2,10 @@
 
 use core::{array, ops::Range};
 
-use crate::formats::tiles::{Buffer, within, within_if_any, within_mut};
+use crate::{
+    error::Error,
+    formats::tiles::{Buffer, within, within_if_any, within_mut},
+};
 
 /// The most state slices that a tensor has.
 pub(crate) const MAX_STATE: usize = 8;
@@ -43,6 +46,23 @@ impl<'a, const N: usize> Slices<'a, N> {
 }
 
 impl<'a> Slices<'a, MAX_STATE> {
+    /// Puts the slices together; those of the state that are not given are empty.
+    pub(crate) fn of(
+        params: &'a mut [f32],
+        grads: &'a [f32],
+        state: &'a mut [&mut [f32]],
+    ) -> Result<Self, Error> {
+        let found = state.len();
+        if found > MAX_STATE {
+            return Err(Error::TooManySlices { found, most: MAX_STATE });
+        }
+        let mut slices = Self { params, grads, state: no_slices(), changes: &mut [] };
+        for (place, slice) in slices.state.iter_mut().zip(state) {
+            *place = slice;
+        }
+        Ok(slices)
+    }
+
     /// The number of parameters.
     pub(crate) fn len(&self) -> usize {
         self.params.len()
@@ -60,7 +80,6 @@ impl<'a> Slices<'a, MAX_STATE> {
     }
 
     /// The same for a shorter time.
-    #[cfg(feature = "std")]
     pub(crate) fn reborrow(&mut self) -> Slices<'_, MAX_STATE> {
         let Slices { params, grads, state, changes } = self;
         Slices { params, grads, state: state.each_mut().map(|slice| &mut **slice), changes }

@@ -1,15 +1,4 @@
-use crate::{
-    rule::{
-        choices::choices,
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, Role, Slot},
-    },
-    rules::parts::moments::{AdamEps, Numerator, Root, correction},
-    simd::lane::Lane,
-};
+use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Role, Slot}}, rules::{parts::{moments::{AdamEps, Numerator, Root, correction}}}, simd::lane::Lane};
 
 choices! {
     /// Where AdaBelief's `eps` stands.

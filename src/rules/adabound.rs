@@ -1,15 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
-        values::LARGEST,
-    },
-    rules::parts::moments::{Moments, step_size},
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot}, values::LARGEST}, rules::{parts::{moments::{Moments, step_size}}}, simd::lane::Lane};
 
 rule_options! {
     /// AdaBound: Adam whose rates are held between bounds that close on one rate, so that it ends as SGD.

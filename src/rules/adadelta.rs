@@ -1,13 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Role, Slot},
-    },
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Role, Slot}}, simd::lane::Lane};
 
 rule_options! {
     /// Adadelta: the step is the gradient times the ratio of the typical step to the typical gradient.

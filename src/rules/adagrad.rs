@@ -1,14 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-    },
-    rules::parts::moments::RootEps,
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, rules::parts::moments::RootEps, simd::lane::Lane};
 
 rule_options! {
     /// AdaGrad: each coordinate's step shrinks with the sum of its squared gradients.

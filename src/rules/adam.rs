@@ -1,15 +1,4 @@
-use crate::{
-    rule::{
-        choices::choices,
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
-    },
-    rules::parts::moments::{AdamEps, Moments, Root, correction},
-    simd::lane::Lane,
-};
+use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{AdamEps, Moments, Root, correction}}}, simd::lane::Lane};
 
 choices! {
     /// Whether Adam divides by the largest second moment so far (AMSGrad), and of what that is the maximum.

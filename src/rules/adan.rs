@@ -1,14 +1,4 @@
-use crate::{
-    rule::{
-        common::{Common, Decay},
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot},
-    },
-    rules::parts::moments::{AdamEps, Root, correction},
-    simd::lane::Lane,
-};
+use crate::{rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot}}, rules::{parts::{moments::{AdamEps, Root, correction}}}, simd::lane::Lane};
 
 rule_options! {
     /// Adan: Adam with Nesterov's look-ahead by an average of the differences between gradients.

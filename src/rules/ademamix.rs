@@ -1,15 +1,4 @@
-use crate::{
-    numbers::math::{ln, powf},
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot},
-    },
-    rules::parts::moments::{AdamEps, Moments, Root, correction},
-    simd::lane::Lane,
-};
+use crate::{numbers::{math::{ln, powf}}, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot}}, rules::{parts::{moments::{AdamEps, Moments, Root, correction}}}, simd::lane::Lane};
 
 rule_options! {
     /// AdEMAMix: Adam with a second, very slow average of gradients beside the first.

@@ -1,14 +1,4 @@
-use crate::{
-    numbers::math::sqrt,
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
-    },
-    simd::lane::Lane,
-};
+use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, simd::lane::Lane};
 
 rule_options! {
     /// ADOPT: Adam that divides the gradient by the root of the squares before it, and averages then.

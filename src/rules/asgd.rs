@@ -1,14 +1,4 @@
-use crate::{
-    numbers::math::powf,
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Role, Slot},
-    },
-    simd::lane::Lane,
-};
+use crate::{numbers::math::powf, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Role, Slot}}, simd::lane::Lane};
 
 rule_options! {
     /// Averaged SGD: gradient descent with a decaying rate and a slight decay of weights, and the average of its path.

@@ -1,16 +1,4 @@
-use crate::{
-    numbers::math::sqrt,
-    rule::{
-        common::{Common, Decay},
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot},
-        sums::{Measures, Scope, Sum, Term, scalar},
-    },
-    rules::parts::moments::step_size,
-    simd::lane::Lane,
-};
+use crate::{numbers::math::sqrt, rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot}, sums::{Measures, Scope, Sum, Term, scalar}}, rules::parts::moments::step_size, simd::lane::Lane};
 
 rule_options! {
     /// D-Adaptation of Adam: Adam that estimates the distance to the solution, and with it its learning rate.

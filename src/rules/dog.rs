@@ -1,16 +1,4 @@
-use crate::{
-    numbers::math::sqrt,
-    rule::{
-        choices::choices,
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-        sums::{Measures, Scope, Sum, scalar},
-    },
-    simd::{factor::Factor, lane::Lane},
-};
+use crate::{numbers::math::sqrt, rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}, sums::{Measures, Scope, Sum, scalar}}, simd::{factor::Factor, lane::Lane}};
 
 choices! {
     /// What DoG's `init_step` is.

@@ -1,16 +1,5 @@
 use super::dog::{Along, Distance};
-use crate::{
-    numbers::math::sqrt,
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::KernelVisitor,
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-        sums::{Measures, Scope, Sum, scalar},
-    },
-    simd::factor::Factor,
-};
+use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::KernelVisitor, rule::Rule, slots::{Initial, Role, Slot}, sums::{Measures, Scope, Sum, scalar}}, simd::factor::Factor};
 
 rule_options! {
     /// DoWG: gradient descent at the rate "distance over weighted gradients", which needs no tuning.

@@ -1,13 +1,4 @@
-use crate::{
-    rule::{
-        common::{Common, L1},
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-    },
-    simd::lane::Lane,
-};
+use crate::{rule::{common::{Common, L1}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, simd::lane::Lane};
 
 rule_options! {
     /// FTRL-Proximal: follow the regularised leader. Parameters are computed anew from all gradients so far, and with L1 many

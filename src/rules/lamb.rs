@@ -1,18 +1,4 @@
-use crate::{
-    rule::{
-        common::{Common, Decay},
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
-        sums::{Measures, Sum, scalar},
-    },
-    rules::parts::{
-        moments::{AdamEps, Moments, Root, correction},
-        trust_ratio::trust_ratio,
-    },
-    simd::{factor::Factor, lane::Lane},
-};
+use crate::{rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}, sums::{Measures, Sum, scalar}}, rules::{parts::{moments::{AdamEps, Moments, Root, correction}, trust_ratio::trust_ratio}}, simd::{factor::Factor, lane::Lane}};
 
 rule_options! {
     /// LAMB: Adam whose step is scaled, tensor by tensor, to the size of the parameters.

@@ -1,18 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{MOMENTUM_BUFFER, Slot},
-        sums::{Measures, Sum, scalar},
-    },
-    rules::parts::{
-        trust_ratio::trust_ratio,
-        velocity::{Coefficients, Velocity},
-    },
-    simd::{factor::Factor, lane::Lane},
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{MOMENTUM_BUFFER, Slot}, sums::{Measures, Sum, scalar}}, rules::{parts::{trust_ratio::trust_ratio, velocity::{Coefficients, Velocity}}}, simd::{factor::Factor, lane::Lane}};
 
 rule_options! {
     /// LARS: momentum whose learning rate is scaled, tensor by tensor, to the size of the parameters.

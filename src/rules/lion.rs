@@ -1,14 +1,4 @@
-use crate::{
-    rule::{
-        choices::choices,
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, Slot},
-    },
-    simd::lane::Lane,
-};
+use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Slot}}, simd::lane::Lane};
 
 choices! {
     /// What Lion makes of the interpolated gradient.

@@ -1,15 +1,4 @@
-use crate::{
-    numbers::math::sqrt,
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-        values::LARGEST,
-    },
-    simd::lane::Lane,
-};
+use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}, values::LARGEST}, simd::lane::Lane};
 
 rule_options! {
     /// MADGRAD: dual averaging from where training began, divided by the cube root of the sum of squares, with momentum.

@@ -1,14 +1,4 @@
-use crate::{
-    rule::{
-        common::{Common, Decay},
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{MOMENTUM_BUFFER, Slot},
-    },
-    rules::parts::velocity::{Coefficients, Velocity},
-    simd::lane::Lane,
-};
+use crate::{rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{MOMENTUM_BUFFER, Slot}}, rules::{parts::{velocity::{Coefficients, Velocity}}}, simd::lane::Lane};
 
 rule_options! {
     /// Gradient descent with momentum: a step along a velocity that collects gradients.

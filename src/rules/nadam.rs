@@ -1,15 +1,4 @@
-use crate::{
-    numbers::math::{powf, powi},
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
-    },
-    rules::parts::moments::{AdamEps, Ahead, Moments, Root, correction},
-    simd::lane::Lane,
-};
+use crate::{numbers::{math::{powf, powi}}, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{AdamEps, Ahead, Moments, Root, correction}}}, simd::lane::Lane};
 
 rule_options! {
     /// NAdam: Adam with Nesterov's look-ahead, and a momentum that grows over time.

@@ -1,16 +1,4 @@
-use crate::{
-    numbers::math::sqrt,
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::Slot,
-        sums::{Measures, Sum, scalar},
-    },
-    rules::parts::gradient::Gradient,
-    simd::{factor::Factor, lane::Lane},
-};
+use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::Slot, sums::{Measures, Sum, scalar}}, rules::parts::gradient::Gradient, simd::{factor::Factor, lane::Lane}};
 
 rule_options! {
     /// Normalised gradient descent: a step of the same length for every tensor, along its gradient.

@@ -1,16 +1,4 @@
-use crate::{
-    numbers::math::sqrt,
-    rule::{
-        common::{Common, Decay},
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, Slot},
-        sums::{Measures, Sum, scalar},
-    },
-    rules::parts::gradient::Gradient,
-    simd::{factor::Factor, lane::Lane},
-};
+use crate::{numbers::math::sqrt, rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Slot}, sums::{Measures, Sum, scalar}}, rules::parts::gradient::Gradient, simd::{factor::Factor, lane::Lane}};
 
 rule_options! {
     /// NovoGrad: momentum over gradients that are divided by a moving norm of their tensor.

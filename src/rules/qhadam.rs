@@ -1,14 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
-    },
-    rules::parts::moments::{Moments, correction},
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{Moments, correction}}}, simd::lane::Lane};
 
 rule_options! {
     /// QHAdam: Adam that steps between each average and its newest value.

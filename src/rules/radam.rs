@@ -1,15 +1,4 @@
-use crate::{
-    numbers::math::{powi, sqrt},
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
-    },
-    rules::parts::moments::{AdamEps, Moments, Numerator, Root, correction},
-    simd::lane::Lane,
-};
+use crate::{numbers::{math::{powi, sqrt}}, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{AdamEps, Moments, Numerator, Root, correction}}}, simd::lane::Lane};
 
 rule_options! {
     /// RAdam: Adam that goes without its denominator until that rests on enough gradients, and is rectified then.

@@ -1,17 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, MOMENTUM_BUFFER, Role, Slot},
-    },
-    rules::parts::{
-        moments::{AdamEps, Root, RootEps, correction},
-        velocity::{Coefficients, Velocity},
-    },
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, MOMENTUM_BUFFER, Role, Slot}}, rules::{parts::{moments::{AdamEps, Root, RootEps, correction}, velocity::{Coefficients, Velocity}}}, simd::lane::Lane};
 
 rule_options! {
     /// RMSProp: each coordinate's step is divided by the root of a moving average of its squared gradients.

@@ -1,13 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-    },
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, simd::lane::Lane};
 
 rule_options! {
     /// Rprop: a step size for each parameter, which grows while the gradient keeps its sign and shrinks when it turns.

@@ -1,19 +1,4 @@
-use crate::{
-    error::Error,
-    rule::{
-        common::{Common, Decay},
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG_SQ, Initial, Role, Slot},
-        sums::Measures,
-    },
-    rules::parts::{
-        moments::{AdamEps, Root, correction},
-        schedule_free::{Path, Weights, to_eval, to_train},
-    },
-    simd::lane::Lane,
-};
+use crate::{error::Error, rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG_SQ, Initial, Role, Slot}, sums::Measures}, rules::{parts::{moments::{AdamEps, Root, correction}, schedule_free::{Path, Weights, to_eval, to_train}}}, simd::lane::Lane};
 
 rule_options! {
     /// Schedule-free AdamW: Adam's denominator under schedule-free SGD, in the place of its first average.

@@ -1,16 +1,4 @@
-use crate::{
-    error::Error,
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-        sums::Measures,
-    },
-    rules::parts::schedule_free::{Path, Weights, to_eval, to_train},
-    simd::lane::Lane,
-};
+use crate::{error::Error, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}, sums::Measures}, rules::{parts::{schedule_free::{Path, Weights, to_eval, to_train}}}, simd::lane::Lane};
 
 rule_options! {
     /// Schedule-free SGD: gradient descent that needs no decay of its learning rate, because the model is an average of its

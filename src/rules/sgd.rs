@@ -1,13 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::Slot,
-    },
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::Slot}, simd::lane::Lane};
 
 rule_options! {
     /// Stochastic gradient descent: a step against the gradient.

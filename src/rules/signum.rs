@@ -1,13 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{MOMENTUM_BUFFER, Slot},
-    },
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{MOMENTUM_BUFFER, Slot}}, simd::lane::Lane};
 
 rule_options! {
     /// Signum: signSGD along an average of the gradients.

@@ -1,15 +1,4 @@
-use crate::{
-    rule::{
-        choices::choices,
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{EXP_AVG, Initial, Role, Slot},
-    },
-    rules::parts::moments::correction,
-    simd::lane::Lane,
-};
+use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Initial, Role, Slot}}, rules::parts::moments::correction, simd::lane::Lane};
 
 choices! {
     /// How Sophia's `eps` keeps the denominator from zero.

@@ -1,14 +1,4 @@
-use crate::{
-    rule::{
-        common::Common,
-        declare::{rule_methods, rule_options},
-        kernel::{Change, Kernel, KernelVisitor},
-        rule::Rule,
-        slots::{Initial, Role, Slot},
-    },
-    rules::parts::moments::{AdamEps, Root, correction},
-    simd::lane::Lane,
-};
+use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, rules::{parts::{moments::{AdamEps, Root, correction}}}, simd::lane::Lane};
 
 rule_options! {
     /// Yogi: Adam whose second moment moves by at most the new square, however far it is away.

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Refuses a step that no rule can take.
-pub(crate) fn check_rule(rule: &dyn ErasedRule, step: u64) -> Result<(), Error> {
+pub(crate) fn check_rule<R: ErasedRule + ?Sized>(rule: &R, step: u64) -> Result<(), Error> {
     if step == 0 {
         return Err(Error::StepZero);
     }

@@ -5,7 +5,7 @@ use core::array;
 
 use crate::{
     formats::{
-        slices::Slices,
+        slices::{MAX_STATE, Slices},
         tiles::{TILE, tiles},
     },
     numbers::{
@@ -25,11 +25,15 @@ use crate::{
         lane::Lane,
     },
     sweep::{
-        erased::{Batch, ErasedRule, MeasureWith, Sweep},
+        erased::{Batch, ErasedRule, Feed, MeasureWith, Sweep},
         groups::{Program, SharedNumbers, for_each_group},
         sweep::sweep,
     },
-    tensor::{tag::Tag, tensor::Tensor},
+    tensor::{
+        state::{read_scalars, write_scalars},
+        tag::Tag,
+        tensor::Tensor,
+    },
 };
 
 /// Gives all elements of a tensor to a sweep, in tiles.
@@ -74,20 +78,19 @@ fn settle(
     tensors: &mut [Tensor<'_>],
     feed: FeedTensor<'_>,
 ) {
-    let Some(measures) = rule.measures() else { return };
     let stepped = tensors.iter().filter(|tensor| !tensor.skipped());
     let Some(step) = stepped.map(|tensor| tensor.tag().step).max() else { return };
     let step = step.max(shared.steps);
     let slots = rule.slots();
     let mut scalars = newest_scalars(slots, shared, tensors);
-    let known = &mut scalars[..(slots.len() - full_slots(slots)).min(MAX_SCALARS)];
+    let known = &mut scalars[..scalars_of(slots)];
     let mut sums = [ExactSum::default(); MAX_SUMS];
     for tensor in tensors.iter_mut().filter(|tensor| !tensor.skipped()) {
-        let of_tensor = measure_tensor(backend, rule, measures.sums(), step, known, tensor, feed);
+        let factor = tensor.plan.factor;
+        let of_tensor = sums_over(backend, rule, step, known, factor, &mut |sweep| feed(tensor, sweep));
         sums.iter_mut().zip(&of_tensor).for_each(|(sum, of_tensor)| sum.merge(of_tensor));
     }
-    let sums = sums.map(|sum| sum.total());
-    measures.settle(step, &sums[..measures.sums().len().min(MAX_SUMS)], known);
+    settle_by(rule, step, &sums, known);
     tensors.iter_mut().for_each(|tensor| tensor.settle(slots, scalars));
 }
 
@@ -103,30 +106,67 @@ fn newest_scalars(slots: &[Slot], shared: SharedNumbers, tensors: &[Tensor<'_>])
     tensors.iter().filter(has_state).map(of_tensor).fold(shared, SharedNumbers::newer).scalars
 }
 
-fn measure_tensor(
+/// The sums over what `feed` gives, whose gradients are multiplied with `factor` before the rule sees them.
+fn sums_over<R: ErasedRule + ?Sized>(
     backend: Backend,
-    rule: &dyn ErasedRule,
-    sums: &'static [Sum],
+    rule: &R,
     step: u64,
     scalars: &[f64],
-    tensor: &mut Tensor<'_>,
-    feed: FeedTensor<'_>,
+    factor: f32,
+    feed: Feed<'_>,
 ) -> [ExactSum; MAX_SUMS] {
     let mut blocks = array::from_fn(|_| Blocks::new());
     let Prepare { scale, shrink } = rule.prepare();
     let with = MeasureWith {
         backend,
-        prepare: Prepare { scale: scale * tensor.plan.factor, shrink },
+        prepare: Prepare { scale: scale * factor, shrink },
         full_slots: full_slots(rule.slots()),
-        sums,
+        sums: rule.measures().map_or(&[], |measures| measures.sums()),
         blocks: &mut blocks,
-        feed: &mut |sweep| feed(tensor, sweep),
+        feed,
     };
     rule.measure(step, scalars, with);
     blocks.map(|blocks: Blocks| {
         let [sum] = blocks.finish();
         sum
     })
+}
+
+/// Changes scalars by the sums.
+fn settle_by<R: ErasedRule + ?Sized>(rule: &R, step: u64, sums: &[ExactSum; MAX_SUMS], scalars: &mut [f64]) {
+    if let Some(measures) = rule.measures() {
+        let sums = sums.each_ref().map(ExactSum::total);
+        measures.settle(step, &sums[..measures.sums().len().min(MAX_SUMS)], scalars);
+    }
+}
+
+/// How many of a rule's scalars there are.
+fn scalars_of(slots: &[Slot]) -> usize {
+    (slots.len() - full_slots(slots)).min(MAX_SCALARS)
+}
+
+/// Measures a single tensor and settles its scalars, which the state then holds. None where the rule has none.
+pub(crate) fn settle_alone<R: ErasedRule + ?Sized>(
+    backend: Backend,
+    rule: &R,
+    step: u64,
+    slices: &mut Slices<'_, MAX_STATE>,
+) -> [f64; MAX_SCALARS] {
+    let slots = rule.slots();
+    if has_only_full(slots) {
+        return [0.0; MAX_SCALARS];
+    }
+    let mut scalars = read_scalars(slots, &slices.state);
+    let known = &mut scalars[..scalars_of(slots)];
+    let feed = &mut |sweep: Sweep<'_>| {
+        for tile in tiles(&(0..slices.len())) {
+            sweep(Batch::Tile(slices.part(&tile)));
+        }
+    };
+    let sums = sums_over(backend, rule, step, known, 1.0, feed);
+    settle_by(rule, step, &sums, known);
+    write_scalars(slots, &mut slices.state, scalars);
+    scalars
 }
 
 impl KernelVisitor for MeasureWith<'_> {

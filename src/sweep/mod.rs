@@ -1,5 +1,6 @@
 //! The loops: they are written once, for every rule and every set of instructions.
 
+pub(crate) mod alone;
 pub(crate) mod around;
 pub(crate) mod check;
 pub(crate) mod chunks;

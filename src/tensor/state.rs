@@ -22,7 +22,7 @@ impl Layout {
     #[cfg(feature = "alloc")]
     pub(crate) const KEPT_ELSEWHERE: Self = Self { rule: "the optimizer", slots: &[] };
 
-    pub(crate) fn of(rule: &dyn DescribedRule) -> Self {
+    pub(crate) fn of<R: DescribedRule + ?Sized>(rule: &R) -> Self {
         Self { rule: rule.name(), slots: rule.slots() }
     }
 
@@ -66,8 +66,8 @@ pub(crate) fn write_scalars(
 }
 
 /// Writes the state that comes before a first step. What the caller fills is left alone.
-pub(crate) fn write_first_state(
-    rule: &dyn DescribedRule,
+pub(crate) fn write_first_state<R: DescribedRule + ?Sized>(
+    rule: &R,
     state: &mut [&mut [f32]],
     param: impl Fn(usize) -> f32,
 ) {
@@ -85,13 +85,13 @@ pub(crate) fn write_first_state(
 }
 
 /// The number that a slot starts from which starts from a number.
-fn initial(rule: &dyn DescribedRule, place: usize, slot: &Slot) -> f32 {
+fn initial<R: DescribedRule + ?Sized>(rule: &R, place: usize, slot: &Slot) -> f32 {
     if slot.initial == Initial::Rule { rule.initial(place) } else { 0.0 }
 }
 
 /// Whether the state is what [`write_first_state`] writes.
-pub(crate) fn check_first_state(
-    rule: &dyn DescribedRule,
+pub(crate) fn check_first_state<R: DescribedRule + ?Sized>(
+    rule: &R,
     state: &[&mut [f32]],
     param: impl Fn(usize) -> f32,
 ) -> Result<(), Error> {

@@ -117,7 +117,7 @@ impl Tensor<'_> {
 
 /// Parameter and state both ways, the gradient once.
 #[cfg(feature = "std")]
-fn bytes_per_element(slots: usize) -> usize {
+pub(crate) fn bytes_per_element(slots: usize) -> usize {
     size_of::<f32>() * (3 + 2 * slots)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     rule::rule::Rule,
     simd::backend::Backend,
     sweep::{
+        alone::step_alone,
         check::check_rule,
         erased::ErasedRule,
         groups::{OneRule, Program, step_tensors},
@@ -21,6 +22,7 @@ use crate::{
 #[cfg(feature = "std")]
 use crate::{
     sweep::groups::step_view,
+    tensor::view::bytes_per_element,
     threads::queue::{Job, share, total_bytes},
 };
 
@@ -139,8 +141,10 @@ impl<J: Join> Workers<J> {
         state: &mut [&mut [f32]],
     ) -> Result<(), Error> {
         self.check_host()?;
-        let mut tensor = Tensor::borrow(params, grads, state)?;
-        self.team().step_one(rule.erased(), step, &mut tensor)
+        #[cfg(feature = "std")]
+        return self.team().step_one(rule.erased(), step, params, grads, state);
+        #[cfg(not(feature = "std"))]
+        step_alone(self.backend, rule, step, params, grads, state)
     }
 
     /// One step of `rule` for all `tensors`, in one fork and join: large ones are cut into ranges, small ones packed
@@ -183,12 +187,24 @@ pub(crate) struct Team<'w> {
 
 impl Team<'_> {
     /// Checks and steps a tensor; what is refused does not name it.
-    fn step_one(&self, rule: &dyn ErasedRule, step: u64, tensor: &mut Tensor<'_>) -> Result<(), Error> {
+    #[cfg(feature = "std")]
+    fn step_one(
+        &self,
+        rule: &dyn ErasedRule,
+        step: u64,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), Error> {
+        if !self.shares(params.len().saturating_mul(bytes_per_element(state.len()))) {
+            return step_alone(self.backend, rule, step, params, grads, state);
+        }
         check_rule(rule, step)?;
+        let mut tensor = Tensor::borrow(params, grads, state)?;
         tensor.begin(step);
         tensor.check(&Layout::of(rule))?;
         tensor.check_first_state(rule)?;
-        self.step(&OneRule(rule), core::slice::from_mut(tensor));
+        self.step(&OneRule(rule), core::slice::from_mut(&mut tensor));
         Ok(())
     }
 
@@ -209,7 +225,7 @@ impl Team<'_> {
             measure(self.backend, program, tensors, &feed_plain);
         }
         #[cfg(feature = "std")]
-        if self.shares(tensors) {
+        if self.shares(total_bytes(tensors)) {
             return share(self.join, tensors, &|job| match job {
                 Job::Tensors(tensors) => step_tensors(self.backend, program, tensors),
                 Job::Range(mut view) => step_view(self.backend, program, &mut view),
@@ -251,7 +267,7 @@ impl Team<'_> {
             tensors.iter_mut().for_each(|tensor| work(tensor.view(), &mut own));
         };
         #[cfg(feature = "std")]
-        if self.shares(tensors) {
+        if self.shares(total_bytes(tensors)) {
             return share(self.join, tensors, &|job| match job {
                 Job::Tensors(tensors) => all_of(tensors),
                 Job::Range(view) => work(view, &mut T::default()),
@@ -260,10 +276,10 @@ impl Team<'_> {
         all_of(tensors);
     }
 
-    /// Whether a step of these tensors is worth a fork.
+    /// Whether a step that moves so many bytes is worth a fork.
     #[cfg(feature = "std")]
-    fn shares(&self, tensors: &[Tensor<'_>]) -> bool {
-        self.join.threads() > 1 && total_bytes(tensors) >= self.serial_below
+    fn shares(&self, bytes: usize) -> bool {
+        self.join.threads() > 1 && bytes >= self.serial_below
     }
 }
 
