@@ -622,6 +622,7 @@ impl Pair {
 
     fn step(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let mut items = self.items(u, false, false)?;
+        items.retain(|item| item.grads.is_some());
         let fault = self.spoil(u, &mut items)?;
         let before = items.clone();
         let mut list: Vec<Param<'_>> = items.iter_mut().filter_map(Item::param).collect();

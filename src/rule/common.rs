@@ -80,6 +80,7 @@ impl Common {
     }
 
     /// `own` is what the rule's update has a term for.
+    #[cfg_attr(not(feature = "std"), inline(always))]
     pub(crate) fn contradiction(&self, lr: f64, own: Option<Within>) -> Option<&'static str> {
         if self.decay == Decay::Update && own != Some(Within::Decay) {
             Some("the rule's update has no term for weight decay, which the decay \"update\" would be")
@@ -106,11 +107,13 @@ impl Common {
         if self.l1_form == L1::Update { self.l1 } else { 0.0 }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     pub(crate) fn prepare(&self, lr: f64) -> Prepare {
         Prepare { scale: if self.maximize { -1.0 } else { 1.0 }, shrink: self.shrink(lr) }
     }
 
     /// The form with the shortest loop.
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn shrink(&self, lr: f64) -> Shrink {
         let mixed = self.mixed(lr);
         let (l2, decay) = (mixed.l2, mixed.decay);
@@ -122,6 +125,7 @@ impl Common {
         }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn mixed(&self, lr: f64) -> Mixed {
         let after = matches!(self.decay, Decay::DecoupledAfter | Decay::FixedAfter | Decay::Proximal);
         let beside = !matches!(self.decay, Decay::Coupled | Decay::Update);
@@ -138,6 +142,7 @@ impl Common {
     }
 
     /// Which part of a parameter decays beside the gradient.
+    #[cfg_attr(not(feature = "std"), inline(always))]
     pub(crate) fn decay_part(&self, lr: f64) -> f64 {
         let times_lr = lr * self.weight_decay;
         match self.decay {

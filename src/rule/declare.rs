@@ -69,6 +69,7 @@ macro_rules! rule_options {
                 }
             )*
 
+            #[cfg_attr(not(feature = "std"), inline(always))]
             fn contradictions(&self) -> Option<&'static str> {
                 let term = None $(.or(Some($crate::rule::common::Within::$Term)))?;
                 self.common.contradiction(self.lr, term) $(.or_else(|| $check(self)))?
@@ -122,11 +123,13 @@ macro_rules! rule_methods {
             Self::NAME
         }
 
+        #[cfg_attr(not(feature = "std"), inline(always))]
         fn check(&self) -> Result<(), $crate::error::Error> {
             let conflict = self.contradictions();
             conflict.map_or(Ok(()), |reason| Err($crate::error::Error::Conflict { rule: Self::NAME, reason }))
         }
 
+        #[cfg_attr(not(feature = "std"), inline(always))]
         fn prepare(&self) -> $crate::rule::regularize::Prepare {
             self.common.prepare(self.lr)
         }

@@ -1,4 +1,15 @@
-use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Role, Slot}}, rules::{parts::{moments::{AdamEps, Numerator, Root, correction}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Numerator, Root, correction},
+    simd::lane::Lane,
+};
 
 choices! {
     /// Where AdaBelief's `eps` stands.
@@ -103,6 +114,7 @@ impl Rule for AdaBelief {
         const { &[EXP_AVG, Slot::full("exp_avg_var", Role::Square)] }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, 0.0, correction(self.beta2, step));
         visitor.visit(Belief {

@@ -1,4 +1,15 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot}, values::LARGEST}, rules::{parts::{moments::{Moments, step_size}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
+        values::LARGEST,
+    },
+    rules::parts::moments::{Moments, step_size},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// AdaBound: Adam whose rates are held between bounds that close on one rate, so that it ends as SGD.
@@ -107,6 +118,7 @@ impl Rule for AdaBound {
         if self.amsgrad { &[EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ] } else { &[EXP_AVG, EXP_AVG_SQ] }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let (moments, rate) = (Moments::new(self.beta1, self.beta2), self.rate(step));
         if self.amsgrad {

@@ -1,4 +1,13 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Role, Slot}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Role, Slot},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Adadelta: the step is the gradient times the ratio of the typical step to the typical gradient.
@@ -67,6 +76,7 @@ impl Rule for Adadelta {
         const { &[Slot::full("square_avg", Role::Square), Slot::full("acc_delta", Role::Square)] }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Ratio { lr: self.lr as f32, rest: (1.0 - self.rho) as f32, eps: self.eps as f32 })
     }

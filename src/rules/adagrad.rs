@@ -1,4 +1,14 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, rules::parts::moments::RootEps, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+    },
+    rules::parts::moments::RootEps,
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// AdaGrad: each coordinate's step shrinks with the sum of its squared gradients.
@@ -94,6 +104,7 @@ impl Rule for AdaGrad {
         self.initial_accumulator_value as f32
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let before = step.saturating_sub(1) as f64;
         let (eps, eps_root) = self.eps_place.split(self.eps);

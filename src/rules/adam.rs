@@ -1,4 +1,15 @@
-use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{AdamEps, Moments, Root, correction}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, MAX_EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{AdamEps, Moments, Root, correction},
+    simd::lane::Lane,
+};
 
 choices! {
     /// Whether Adam divides by the largest second moment so far (AMSGrad), and of what that is the maximum.
@@ -146,6 +157,7 @@ impl Rule for Adam {
         }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let moments = Moments::new(self.beta1, self.beta2);
         let (correction1, correction2) = self.corrections(step);

@@ -1,4 +1,15 @@
-use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Role, Slot}}, rules::parts::moments::correction, simd::lane::Lane};
+use crate::{
+    rule::{
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, Role, Slot},
+    },
+    rules::parts::moments::correction,
+    simd::lane::Lane,
+};
 
 choices! {
     /// Where Adamax' `eps` stands.
@@ -95,6 +106,7 @@ impl Rule for Adamax {
         const { &[EXP_AVG, Slot::full("exp_inf", Role::Max)] }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let (inside, outside) = match self.eps_place {
             AdamaxEps::InsideMax => (self.eps, 0.0),

@@ -1,4 +1,4 @@
-use crate::{rules::adam::Adam};
+use crate::rules::adam::Adam;
 
 /// AdamW: [`Adam`] with decoupled weight decay.
 ///

@@ -1,4 +1,14 @@
-use crate::{rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot}}, rules::{parts::{moments::{AdamEps, Root, correction}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Root, correction},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Adan: Adam with Nesterov's look-ahead by an average of the differences between gradients.
@@ -90,6 +100,7 @@ impl Rule for Adan {
         }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction(self.beta3, step));
         let lr = self.lr * root.scale;

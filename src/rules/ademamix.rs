@@ -1,4 +1,15 @@
-use crate::{numbers::{math::{ln, powf}}, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot}}, rules::{parts::{moments::{AdamEps, Moments, Root, correction}}}, simd::lane::Lane};
+use crate::{
+    numbers::math::{ln, powf},
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Moments, Root, correction},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// AdEMAMix: Adam with a second, very slow average of gradients beside the first.
@@ -110,6 +121,7 @@ impl Rule for AdEmaMix {
         const { &[EXP_AVG, Slot::full("exp_avg_slow", Role::SlowMean), EXP_AVG_SQ] }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction(self.beta2, step));
         let (t, lr) = (step as f64, self.lr * root.scale);

@@ -1,4 +1,14 @@
-use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, simd::lane::Lane};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// ADOPT: Adam that divides the gradient by the root of the squares before it, and averages then.
@@ -81,6 +91,7 @@ impl Rule for Adopt {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         if step == 1 {
             return visitor.visit(First);

@@ -1,4 +1,4 @@
-use crate::{rules::adabound::AdaBound};
+use crate::rules::adabound::AdaBound;
 
 /// AMSBound: [`AdaBound`] with AMSGrad.
 ///

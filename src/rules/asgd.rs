@@ -1,4 +1,14 @@
-use crate::{numbers::math::powf, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Role, Slot}}, simd::lane::Lane};
+use crate::{
+    numbers::math::powf,
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Role, Slot},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Averaged SGD: gradient descent with a decaying rate and a slight decay of weights, and the average of its path.
@@ -62,6 +72,7 @@ impl Rule for Asgd {
         const { &[Slot::full("ax", Role::Point)] }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let before = step.saturating_sub(1) as f64;
         let eta = self.lr / powf(1.0 + self.lambd * self.lr * before, self.alpha);

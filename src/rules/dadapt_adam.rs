@@ -1,4 +1,16 @@
-use crate::{numbers::math::sqrt, rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot}, sums::{Measures, Scope, Sum, Term, scalar}}, rules::parts::moments::step_size, simd::lane::Lane};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, Term, scalar},
+    },
+    rules::parts::moments::step_size,
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// D-Adaptation of Adam: Adam that estimates the distance to the solution, and with it its learning rate.
@@ -113,6 +125,7 @@ impl Rule for DAdaptAdam {
         }))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let rate = scalar(scalars, 2);
         visitor.visit(Stepped { eps: self.eps as f32, decay: (rate * self.common.update_decay()) as f32 })

@@ -1,4 +1,16 @@
-use crate::{numbers::math::sqrt, rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}, sums::{Measures, Scope, Sum, scalar}}, simd::{factor::Factor, lane::Lane}};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, scalar},
+    },
+    simd::{factor::Factor, lane::Lane},
+};
 
 choices! {
     /// What DoG's `init_step` is.
@@ -116,6 +128,7 @@ impl Rule for DoG {
         Some(visitor.visit(Distance { first: scalar(scalars, 1) == 0.0 }))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Along { rate: Factor::of(self.rate(scalars)) })
     }

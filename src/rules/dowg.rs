@@ -1,5 +1,16 @@
 use super::dog::{Along, Distance};
-use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::KernelVisitor, rule::Rule, slots::{Initial, Role, Slot}, sums::{Measures, Scope, Sum, scalar}}, simd::factor::Factor};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::KernelVisitor,
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, scalar},
+    },
+    simd::factor::Factor,
+};
 
 rule_options! {
     /// DoWG: gradient descent at the rate "distance over weighted gradients", which needs no tuning.
@@ -84,6 +95,7 @@ impl Rule for DoWG {
         Some(visitor.visit(Distance { first: scalar(scalars, 1) == 0.0 }))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Along {
             rate: Factor::of(self.lr * scalar(scalars, 0) / (sqrt(scalar(scalars, 1)) + self.eps)),

@@ -1,4 +1,13 @@
-use crate::{rule::{common::{Common, L1}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::{Common, L1},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// FTRL-Proximal: follow the regularised leader. Parameters are computed anew from all gradients so far, and with L1 many
@@ -83,6 +92,7 @@ impl Rule for Ftrl {
         if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Leader {
             per_lr: (1.0 / self.lr) as f32,

@@ -1,4 +1,18 @@
-use crate::{rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}, sums::{Measures, Sum, scalar}}, rules::{parts::{moments::{AdamEps, Moments, Root, correction}, trust_ratio::trust_ratio}}, simd::{factor::Factor, lane::Lane}};
+use crate::{
+    rule::{
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+        sums::{Measures, Sum, scalar},
+    },
+    rules::parts::{
+        moments::{AdamEps, Moments, Root, correction},
+        trust_ratio::trust_ratio,
+    },
+    simd::{factor::Factor, lane::Lane},
+};
 
 rule_options! {
     /// LAMB: Adam whose step is scaled, tensor by tensor, to the size of the parameters.
@@ -94,6 +108,7 @@ impl Rule for Lamb {
         Some(visitor.visit(Measured { moments, update: self.update(step) }))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         let ratio = scalar(scalars, 0);
         visitor.visit(Scaled { update: self.update(step), rate: Factor::of(self.lr * ratio) })

@@ -1,4 +1,18 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{MOMENTUM_BUFFER, Slot}, sums::{Measures, Sum, scalar}}, rules::{parts::{trust_ratio::trust_ratio, velocity::{Coefficients, Velocity}}}, simd::{factor::Factor, lane::Lane}};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{MOMENTUM_BUFFER, Slot},
+        sums::{Measures, Sum, scalar},
+    },
+    rules::parts::{
+        trust_ratio::trust_ratio,
+        velocity::{Coefficients, Velocity},
+    },
+    simd::{factor::Factor, lane::Lane},
+};
 
 rule_options! {
     /// LARS: momentum whose learning rate is scaled, tensor by tensor, to the size of the parameters.
@@ -71,6 +85,7 @@ impl Rule for Lars {
         Some(visitor.visit(Both))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let rate = Factor::of(self.lr * scalar(scalars, 0));
         let velocity = Velocity::LrInsideNegative;

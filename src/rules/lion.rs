@@ -1,4 +1,14 @@
-use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Slot}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, Slot},
+    },
+    simd::lane::Lane,
+};
 
 choices! {
     /// What Lion makes of the interpolated gradient.
@@ -82,6 +92,7 @@ impl Rule for Lion {
         &[EXP_AVG]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Interpolated {
             lr: self.lr as f32,

@@ -1,4 +1,15 @@
-use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}, values::LARGEST}, simd::lane::Lane};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+        values::LARGEST,
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// MADGRAD: dual averaging from where training began, divided by the cube root of the sum of squares, with momentum.
@@ -82,6 +93,7 @@ impl Rule for Madgrad {
         }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Dual {
             lambda: ((self.lr + self.eps) * sqrt(step as f64)) as f32,

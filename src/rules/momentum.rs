@@ -1,4 +1,14 @@
-use crate::{rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{MOMENTUM_BUFFER, Slot}}, rules::{parts::{velocity::{Coefficients, Velocity}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{MOMENTUM_BUFFER, Slot},
+    },
+    rules::parts::velocity::{Coefficients, Velocity},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Gradient descent with momentum: a step along a velocity that collects gradients.
@@ -128,6 +138,7 @@ impl Rule for Momentum {
         &[MOMENTUM_BUFFER]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let mut coefficients = self.velocity.coefficients(self.lr, self.momentum, self.nesterov);
         if self.dampening > 0.0 && step > 1 {

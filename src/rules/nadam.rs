@@ -1,4 +1,15 @@
-use crate::{numbers::{math::{powf, powi}}, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{AdamEps, Ahead, Moments, Root, correction}}}, simd::lane::Lane};
+use crate::{
+    numbers::math::{powf, powi},
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{AdamEps, Ahead, Moments, Root, correction},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// NAdam: Adam with Nesterov's look-ahead, and a momentum that grows over time.
@@ -125,6 +136,7 @@ impl Rule for NAdam {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction = correction(self.beta2, step);
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction);

@@ -1,4 +1,4 @@
-use crate::{rules::nadam::NAdam};
+use crate::rules::nadam::NAdam;
 
 /// NAdamW: [`NAdam`] with decoupled weight decay.
 ///

@@ -1,4 +1,16 @@
-use crate::{numbers::math::sqrt, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::Slot, sums::{Measures, Sum, scalar}}, rules::parts::gradient::Gradient, simd::{factor::Factor, lane::Lane}};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::Slot,
+        sums::{Measures, Sum, scalar},
+    },
+    rules::parts::gradient::Gradient,
+    simd::{factor::Factor, lane::Lane},
+};
 
 rule_options! {
     /// Normalised gradient descent: a step of the same length for every tensor, along its gradient.
@@ -54,6 +66,7 @@ impl Rule for Ngd {
         Some(visitor.visit::<_, 1>(Gradient))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Along { rate: Factor::of(self.lr / (scalar(scalars, 0) + self.eps)) })
     }

@@ -1,4 +1,16 @@
-use crate::{numbers::math::sqrt, rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Slot}, sums::{Measures, Sum, scalar}}, rules::parts::gradient::Gradient, simd::{factor::Factor, lane::Lane}};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, Slot},
+        sums::{Measures, Sum, scalar},
+    },
+    rules::parts::gradient::Gradient,
+    simd::{factor::Factor, lane::Lane},
+};
 
 rule_options! {
     /// NovoGrad: momentum over gradients that are divided by a moving norm of their tensor.
@@ -74,6 +86,7 @@ impl Rule for NovoGrad {
         Some(visitor.visit::<_, 2>(Gradient))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         let mean = scalar(scalars, 0);
         visitor.visit(Divided {

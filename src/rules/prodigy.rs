@@ -1,4 +1,16 @@
-use crate::{numbers::math::sqrt, rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot}, sums::{Measures, Scope, Sum, Term, scalar}}, rules::parts::moments::step_size, simd::{factor::Factor, lane::Lane}};
+use crate::{
+    numbers::math::sqrt,
+    rule::{
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Initial, Role, Slot},
+        sums::{Measures, Scope, Sum, Term, scalar},
+    },
+    rules::parts::moments::step_size,
+    simd::{factor::Factor, lane::Lane},
+};
 
 rule_options! {
     /// Prodigy: Adam that finds its learning rate from how far the parameters have come.
@@ -135,6 +147,7 @@ impl Rule for Prodigy {
         }))
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Stepped {
             rate: Factor::of(scalar(scalars, 2)),

@@ -1,4 +1,14 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{Moments, correction}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{Moments, correction},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// QHAdam: Adam that steps between each average and its newest value.
@@ -62,6 +72,7 @@ impl Rule for QhAdam {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Between {
             moments: Moments::new(self.beta1, self.beta2),

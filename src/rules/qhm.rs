@@ -1,4 +1,13 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{MOMENTUM_BUFFER, Slot}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{MOMENTUM_BUFFER, Slot},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Quasi-hyperbolic momentum: a step between the plain gradient and an average of gradients.
@@ -55,6 +64,7 @@ impl Rule for Qhm {
         &[MOMENTUM_BUFFER]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Between {
             rest: (1.0 - self.momentum) as f32,

@@ -1,4 +1,15 @@
-use crate::{numbers::{math::{powi, sqrt}}, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, EXP_AVG_SQ, Slot}}, rules::{parts::{moments::{AdamEps, Moments, Numerator, Root, correction}}}, simd::lane::Lane};
+use crate::{
+    numbers::math::{powi, sqrt},
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, EXP_AVG_SQ, Slot},
+    },
+    rules::parts::moments::{AdamEps, Moments, Numerator, Root, correction},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// RAdam: Adam that goes without its denominator until that rests on enough gradients, and is rectified then.
@@ -103,6 +114,7 @@ impl Rule for RAdam {
         &[EXP_AVG, EXP_AVG_SQ]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let moments = Moments::new(self.beta1, self.beta2);
         let numerator = |lr| Numerator::new(lr, self.beta1, step, self.nesterov);

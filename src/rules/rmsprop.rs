@@ -1,4 +1,17 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, MOMENTUM_BUFFER, Role, Slot}}, rules::{parts::{moments::{AdamEps, Root, RootEps, correction}, velocity::{Coefficients, Velocity}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, MOMENTUM_BUFFER, Role, Slot},
+    },
+    rules::parts::{
+        moments::{AdamEps, Root, RootEps, correction},
+        velocity::{Coefficients, Velocity},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// RMSProp: each coordinate's step is divided by the root of a moving average of its squared gradients.
@@ -171,6 +184,7 @@ impl Rule for RmsProp {
         if slot == 0 { self.initial_accumulator_value as f32 } else { 0.0 }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction = if self.bias_correction { correction(self.alpha, step) } else { 1.0 };
         let (eps, eps_root) = self.eps_place.split(self.eps);

@@ -1,4 +1,13 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Rprop: a step size for each parameter, which grows while the gradient keeps its sign and shrinks when it turns.
@@ -105,6 +114,7 @@ impl Rule for Rprop {
         if slot == 1 { self.lr as f32 } else { 0.0 }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Resilient {
             shrink: self.eta_minus as f32,

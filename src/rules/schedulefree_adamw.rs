@@ -1,4 +1,19 @@
-use crate::{error::Error, rule::{common::{Common, Decay}, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG_SQ, Initial, Role, Slot}, sums::Measures}, rules::{parts::{moments::{AdamEps, Root, correction}, schedule_free::{Path, Weights, to_eval, to_train}}}, simd::lane::Lane};
+use crate::{
+    error::Error,
+    rule::{
+        common::{Common, Decay},
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG_SQ, Initial, Role, Slot},
+        sums::Measures,
+    },
+    rules::parts::{
+        moments::{AdamEps, Root, correction},
+        schedule_free::{Path, Weights, to_eval, to_train},
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Schedule-free AdamW: Adam's denominator under schedule-free SGD, in the place of its first average.
@@ -128,6 +143,7 @@ impl Rule for ScheduleFreeAdamW {
         }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         let root = Root::new(self.eps, AdamEps::AfterCorrection, 0.0, correction(self.beta2, step));
         visitor.visit(Divided {

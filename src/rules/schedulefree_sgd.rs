@@ -1,4 +1,16 @@
-use crate::{error::Error, rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}, sums::Measures}, rules::{parts::{schedule_free::{Path, Weights, to_eval, to_train}}}, simd::lane::Lane};
+use crate::{
+    error::Error,
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+        sums::Measures,
+    },
+    rules::parts::schedule_free::{Path, Weights, to_eval, to_train},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Schedule-free SGD: gradient descent that needs no decay of its learning rate, because the model is an average of its
@@ -104,6 +116,7 @@ impl Rule for ScheduleFreeSgd {
         }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, scalars: &[f64], visitor: V) -> V::Output {
         visitor.visit(Averaged { path: self.weights().path(step, scalars, self.momentum) })
     }

@@ -1,4 +1,13 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::Slot}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::Slot,
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Stochastic gradient descent: a step against the gradient.
@@ -60,6 +69,7 @@ impl Rule for Sgd {
         &[]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _step: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Descend { lr: self.lr as f32 })
     }

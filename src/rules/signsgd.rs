@@ -1,4 +1,13 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::Slot}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::Slot,
+    },
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// signSGD: a step of the same length for every parameter, against the sign of its gradient.
@@ -48,6 +57,7 @@ impl Rule for SignSgd {
         &[]
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, _: u64, _: &[f64], visitor: V) -> V::Output {
         visitor.visit(Sign { lr: self.lr as f32 })
     }

@@ -1,4 +1,15 @@
-use crate::{rule::{choices::choices, common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{EXP_AVG, Initial, Role, Slot}}, rules::parts::moments::correction, simd::lane::Lane};
+use crate::{
+    rule::{
+        choices::choices,
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{EXP_AVG, Initial, Role, Slot},
+    },
+    rules::parts::moments::correction,
+    simd::lane::Lane,
+};
 
 choices! {
     /// How Sophia's `eps` keeps the denominator from zero.
@@ -101,6 +112,7 @@ impl Rule for Sophia {
         const { &[EXP_AVG, Slot::full("hessian", Role::Square).starting_as(Initial::Caller)] }
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction = if self.bias_correction { correction(self.beta1, step) } else { 1.0 };
         let (added, floor) = match self.eps_place {

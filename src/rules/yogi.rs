@@ -1,4 +1,14 @@
-use crate::{rule::{common::Common, declare::{rule_methods, rule_options}, kernel::{Change, Kernel, KernelVisitor}, rule::Rule, slots::{Initial, Role, Slot}}, rules::{parts::{moments::{AdamEps, Root, correction}}}, simd::lane::Lane};
+use crate::{
+    rule::{
+        common::Common,
+        declare::{rule_methods, rule_options},
+        kernel::{Change, Kernel, KernelVisitor},
+        rule::Rule,
+        slots::{Initial, Role, Slot},
+    },
+    rules::parts::moments::{AdamEps, Root, correction},
+    simd::lane::Lane,
+};
 
 rule_options! {
     /// Yogi: Adam whose second moment moves by at most the new square, however far it is away.
@@ -79,6 +89,7 @@ impl Rule for Yogi {
         self.initial_accumulator_value as f32
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn with_kernel<V: KernelVisitor>(&self, step: u64, _: &[f64], visitor: V) -> V::Output {
         let correction2 = correction(self.beta2, step);
         let root = Root::new(self.eps, AdamEps::AfterCorrection, self.eps_root, correction2);

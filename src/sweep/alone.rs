@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// Checks and steps a tensor.
+#[cfg_attr(not(feature = "std"), inline(always))]
 pub(crate) fn step_alone<R: ErasedRule + ?Sized>(
     backend: Backend,
     rule: &R,

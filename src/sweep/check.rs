@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// Refuses a step that no rule can take.
+#[cfg_attr(not(feature = "std"), inline(always))]
 pub(crate) fn check_rule<R: ErasedRule + ?Sized>(rule: &R, step: u64) -> Result<(), Error> {
     if step == 0 {
         return Err(Error::StepZero);

@@ -13,6 +13,11 @@ use crate::{
     },
     sweep::erased::{ErasedRule, MeasureWith, SweepWith},
 };
+#[cfg(not(feature = "std"))]
+use crate::{
+    rule::regularize::Shrink,
+    sweep::kernels::{Bare, Decaying},
+};
 
 impl<R: Rule> DescribedRule for R {
     fn name(&self) -> &'static str {
@@ -35,10 +40,12 @@ impl<R: Rule> DescribedRule for R {
         Rule::initial(self, slot)
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn check(&self) -> Result<(), Error> {
         Rule::check(self)
     }
 
+    #[cfg_attr(not(feature = "std"), inline(always))]
     fn prepare(&self) -> Prepare {
         Rule::prepare(self)
     }
@@ -49,8 +56,21 @@ impl<R: Rule> DescribedRule for R {
 }
 
 impl<R: Rule> ErasedRule for R {
+    #[cfg(feature = "std")]
     fn sweep(&self, step: u64, scalars: &[f64], with: SweepWith<'_>) {
         self.with_kernel(step, scalars, with);
+    }
+
+    /// In firmware the rule's options are mostly known when it is compiled. Then the choice of the form is made here, and the
+    /// other forms are not in the image.
+    #[cfg(not(feature = "std"))]
+    #[inline(always)]
+    fn sweep(&self, step: u64, scalars: &[f64], with: SweepWith<'_>) {
+        match with.prepare.shrink {
+            Shrink::Nothing => self.with_kernel(step, scalars, Bare(with)),
+            Shrink::Decay(_) => self.with_kernel(step, scalars, Decaying(with)),
+            Shrink::L2(_) | Shrink::Mixed(_) => self.with_kernel(step, scalars, with),
+        }
     }
 
     fn measure(&self, step: u64, scalars: &[f64], with: MeasureWith<'_>) {

@@ -35,6 +35,39 @@ impl KernelVisitor for SweepWith<'_> {
     }
 }
 
+/// Takes a step without regularisation.
+#[cfg(not(feature = "std"))]
+pub(crate) struct Bare<'f>(pub(crate) SweepWith<'f>);
+
+#[cfg(not(feature = "std"))]
+impl KernelVisitor for Bare<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
+        let SweepWith { backend, prepare: Prepare { scale, .. }, feed } = self.0;
+        step_in_loop(backend, Scaled { kernel, scale }, feed);
+    }
+}
+
+/// Takes a step with decoupled weight decay.
+#[cfg(not(feature = "std"))]
+pub(crate) struct Decaying<'f>(pub(crate) SweepWith<'f>);
+
+#[cfg(not(feature = "std"))]
+impl KernelVisitor for Decaying<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn visit<K: Kernel<N>, const N: usize>(self, kernel: K) {
+        let SweepWith { backend, prepare: Prepare { scale, shrink }, feed } = self.0;
+        if let Shrink::Decay(decay) = shrink {
+            step_in_loop(backend, Decayed { kernel, scale, decay }, feed);
+        }
+    }
+}
+
+#[cfg_attr(not(feature = "std"), inline(always))]
 fn step_in_loop<K: Kernel<N>, const N: usize>(backend: Backend, kernel: K, feed: Feed<'_>) {
     feed(&mut |batch| backend.dispatch(Sweeps { kernel, batch }));
 }
