@@ -89,8 +89,6 @@ struct Averaged {
 }
 
 impl Kernel<1> for Averaged {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [ax]: [L; 1]) -> (Change<L>, [L; 1]) {
         let change = p * self.decay + g * self.eta;

@@ -175,8 +175,6 @@ pub(super) struct Along {
 }
 
 impl Kernel<1> for Along {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [x0]: [L; 1]) -> (Change<L>, [L; 1]) {
         (Change::By(self.rate.times(g)), [x0])

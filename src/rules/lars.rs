@@ -131,8 +131,6 @@ struct Heavy {
 }
 
 impl Kernel<1> for Heavy {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [v]: [L; 1]) -> (Change<L>, [L; 1]) {
         let (change, v) = self.coefficients.follow(g * self.shift, v);

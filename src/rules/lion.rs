@@ -112,8 +112,6 @@ struct Interpolated {
 }
 
 impl Kernel<1> for Interpolated {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m]: [L; 1]) -> (Change<L>, [L; 1]) {
         let c = m.lerp(g, self.rest1);

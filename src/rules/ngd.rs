@@ -94,8 +94,6 @@ struct Along {
 }
 
 impl Kernel<0> for Along {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
         (Change::By(self.rate.times(g)), [])

@@ -124,8 +124,6 @@ struct Divided {
 }
 
 impl Kernel<1> for Divided {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [m]: [L; 1]) -> (Change<L>, [L; 1]) {
         let m = (m - m * self.rest) + (self.inverse.times(g) + p * self.decay);

@@ -82,8 +82,6 @@ struct Between {
 }
 
 impl Kernel<1> for Between {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [m]: [L; 1]) -> (Change<L>, [L; 1]) {
         let m = m.lerp(g, self.rest);

@@ -136,8 +136,6 @@ struct Resilient {
 }
 
 impl Kernel<2> for Resilient {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, [prev, size]: [L; 2]) -> (Change<L>, [L; 2]) {
         let zero = g.splat(0.0);

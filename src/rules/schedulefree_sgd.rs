@@ -138,8 +138,6 @@ struct Averaged {
 }
 
 impl Kernel<1> for Averaged {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, p: L, g: L, [z]: [L; 1]) -> (Change<L>, [L; 1]) {
         let (change, z) = self.path.follow(p, g, z);

@@ -69,8 +69,6 @@ struct Sign {
 }
 
 impl Kernel<0> for Sign {
-    const L2_IN_LOOP: bool = true;
-
     #[inline(always)]
     fn update<L: Lane>(self, _: L, g: L, []: [L; 0]) -> (Change<L>, [L; 0]) {
         (Change::By(g.sign() * self.lr), [])
