@@ -27,6 +27,15 @@ pub(crate) struct Slices<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Slices<'a, N> {
+    /// The same with as many state slices as there can be, those beyond `N` empty.
+    pub(crate) fn widened(self) -> Slices<'a, MAX_STATE> {
+        let mut state = no_slices();
+        for (wide, slice) in state.iter_mut().zip(self.state) {
+            *wide = slice;
+        }
+        Slices { params: self.params, grads: self.grads, state, changes: self.changes }
+    }
+
     /// The first `mid` elements, and the others. Not inlined: it would be in each rule's loop, where it is needed once.
     #[inline(never)]
     pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {

@@ -5,15 +5,12 @@ use crate::{
         kernel::{Change, Kernel, KernelVisitor},
         regularize::{Prepare, Shrink},
     },
-    simd::{
-        backend::Backend,
-        isa::{Isa, Vectorized},
-    },
+    simd::backend::Backend,
     sweep::{
         around::Around,
-        erased::{Batch, Feed, SweepWith},
+        erased::{Feed, SweepWith},
         forms::{Coupled, Decayed, Scaled},
-        sweep::sweep,
+        sweep::Sweeps,
     },
 };
 
@@ -82,24 +79,4 @@ fn step_around<K: Kernel<N>, const N: usize>(around: Around, kernel: K, feed: Fe
 fn places<K: Kernel<N>, const N: usize>(kernel: K) -> bool {
     let (change, _) = kernel.update(0.0_f32, 0.0, [0.0; N]);
     matches!(change, Change::To(_))
-}
-
-struct Sweeps<'b, 't, K, const N: usize> {
-    kernel: K,
-    batch: Batch<'b, 't>,
-}
-
-impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
-    type Output = ();
-
-    #[inline(always)]
-    fn eval<I: Isa>(self, isa: I) {
-        let Self { kernel, mut batch } = self;
-        // One call of `sweep` for both kinds of batches, so that the loop is compiled once.
-        let mut place = 0;
-        while let Some(slices) = batch.slices(place) {
-            sweep(isa, kernel, slices);
-            place += 1;
-        }
-    }
 }

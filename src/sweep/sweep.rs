@@ -13,13 +13,16 @@
 //! Every way gives the same bits, because each element is computed by the same operations.
 
 use crate::{
-    formats::slices::Slices,
+    formats::slices::{MAX_STATE, Slices},
     rule::kernel::Kernel,
     simd::{
         isa::{Isa, Vectorized, compiled},
         prefetch::prefetch,
     },
-    sweep::chunks::{Chunks, cut},
+    sweep::{
+        chunks::{Chunks, cut},
+        erased::Batch,
+    },
 };
 
 /// From this length on the loop starts where `params` is aligned. An access that crosses a cache line costs a second
@@ -52,7 +55,7 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, mut
     let unaligned = before_alignment::<I>(slices.params);
     if unaligned > 0 {
         let (head, rest) = slices.split_at(unaligned);
-        compiled(I::Narrower::default(), Edge { kernel, slices: head });
+        step_edge::<I, K, N>(kernel, head);
         slices = rest;
     }
     let (whole, tail) = cut::<I, N>(slices);
@@ -61,7 +64,7 @@ pub(crate) fn sweep<I: Isa, K: Kernel<N>, const N: usize>(isa: I, kernel: K, mut
     } else {
         step_chunks(isa, kernel, whole);
         if !tail.params.is_empty() {
-            compiled(I::Narrower::default(), Edge { kernel, slices: tail });
+            step_edge::<I, K, N>(kernel, tail);
         }
     }
 }
@@ -104,6 +107,38 @@ fn step_with_tail<I: Isa, K: Kernel<N>, const N: usize>(
         isa.store_part(isa.load(p[0]), params);
         each_slot!(k < N { isa.store_part(isa.load(s[k][0]), state[k]) });
         isa.store_part(isa.load(c[0]), changes);
+    }
+}
+
+/// Steps elements that fill no chunk with narrower registers. Their loop is the one that steps batches there: one of its own would
+/// be compiled once more for every kernel. No kernel but that of a rule with all the slots there can be has more than a tile.
+#[inline(always)]
+fn step_edge<I: Isa, K: Kernel<N>, const N: usize>(kernel: K, slices: Slices<'_, N>) {
+    if const { N <= MAX_STATE } {
+        compiled(I::Narrower::default(), Sweeps { kernel, batch: Batch::Tile(slices.widened()) });
+    } else {
+        compiled(I::Narrower::default(), Edge { kernel, slices });
+    }
+}
+
+/// Steps a batch.
+pub(super) struct Sweeps<'b, 't, K, const N: usize> {
+    pub(super) kernel: K,
+    pub(super) batch: Batch<'b, 't>,
+}
+
+impl<K: Kernel<N>, const N: usize> Vectorized for Sweeps<'_, '_, K, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let Self { kernel, mut batch } = self;
+        // One call of `sweep` for both kinds of batches, so that the loop is compiled once.
+        let mut place = 0;
+        while let Some(slices) = batch.slices(place) {
+            sweep(isa, kernel, slices);
+            place += 1;
+        }
     }
 }
 
