@@ -4,7 +4,10 @@
 #[path = "golden/record.rs"]
 mod record;
 
-use gradstep::{Adam, AnyRule, Backend, Domain, Error, Grads, Lookahead, Sgd, Tensor, Value, Workers, step};
+use gradstep::{
+    Adam, AnyRule, Backend, Domain, Error, FloatsMut, Format, Grads, Lookahead, Sgd, Tensor, Value, Workers,
+    step,
+};
 use rayon::ThreadPoolBuilder;
 use record::{Case, Record, Run};
 use testkit::{Buffers, Random, awkward, bits, signed};
@@ -216,4 +219,17 @@ fn the_numbers_of_optax() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn parameters_of_16_bits_are_refused() {
+    let (mut bits, mut slow) = ([0x3f80_u16; 4], [0.0; 4]);
+    let fast = FloatsMut::Half(Format::Bf16, &mut bits);
+    let mut model = [Tensor::new(fast, Grads::NONE, [&mut slow[..]]).unwrap()];
+    let refusal = Lookahead::default().sync_model(&Workers::serial(), 5, &mut model).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "tensor \"#0\": lookahead moves parameters of f32 alone, and these have 16 bits"
+    );
+    assert_eq!((bits, slow), ([0x3f80; 4], [0.0; 4]));
 }

@@ -5,10 +5,11 @@ use core::slice;
 use crate::{
     error::Error,
     formats::{
-        floats::Grads,
-        slices::{MAX_STATE, Slices},
+        floats::{FloatsMut, Grads},
+        slices::Slices,
         tiles::TILE,
     },
+    name::Name,
     rule::{
         kernel::{Change, Kernel},
         options::check_number,
@@ -122,8 +123,8 @@ impl Lookahead {
     /// looked at: `Tensor::new(fast, Grads::NONE, [slow])`.
     ///
     /// # Errors
-    /// [`Error::StepZero`], [`Error::StateCount`], and [`Error::TensorLength`], which names the tensor by its place in
-    /// the list; nothing has changed then.
+    /// [`Error::StepZero`], [`Error::StateCount`], [`Error::TensorLength`], which names the tensor by its place in the list, and
+    /// [`Error::Pass`] for parameters of 16 bits; nothing has changed then.
     pub fn sync_model<J: Join>(
         &self,
         workers: &Workers<J>,
@@ -131,6 +132,11 @@ impl Lookahead {
         tensors: &mut [Tensor<'_>],
     ) -> Result<bool, Error> {
         check_each(tensors, |tensor| tensor.check_state(&LAYOUT))?;
+        let halves = |tensor: &Tensor<'_>| !matches!(tensor.params, FloatsMut::F32(_));
+        if let Some(place) = tensors.iter().position(halves) {
+            let reason = "lookahead moves parameters of f32 alone, and these have 16 bits";
+            return Err(Error::Pass { tensor: Name::number(place), reason });
+        }
         self.sync_checked(workers, step, tensors)
     }
 
@@ -147,9 +153,10 @@ impl Lookahead {
         if due {
             let kernel = Follow { part: self.slow_step_size as f32 };
             let backend = workers.backend;
-            workers.team().over_views(tensors, &|mut view, (): &mut ()| {
-                if let Some(slices) = view.slices() {
-                    backend.dispatch(Sync { kernel, slices });
+            workers.team().over_views(tensors, &|view, (): &mut ()| {
+                let [slow, ..] = view.state;
+                if let FloatsMut::F32(fast) = view.params {
+                    backend.dispatch(Sync { kernel, fast, slow });
                 }
             });
         }
@@ -173,7 +180,8 @@ impl Kernel<0> for Follow {
 
 struct Sync<'a> {
     kernel: Follow,
-    slices: Slices<'a, MAX_STATE>,
+    fast: &'a mut [f32],
+    slow: &'a mut [f32],
 }
 
 impl Vectorized for Sync<'_> {
@@ -182,9 +190,9 @@ impl Vectorized for Sync<'_> {
     /// Tile by tile, so that the fast weights are still in the cache when they are set back.
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let Slices { params: fast, state: [slow, ..], .. } = self.slices;
+        let Self { kernel, fast, slow } = self;
         for (fast, slow) in fast.chunks_mut(TILE).zip(slow.chunks_mut(TILE)) {
-            sweep(isa, self.kernel, Slices { params: slow, grads: fast, state: [], changes: &mut [] });
+            sweep(isa, kernel, Slices { params: slow, grads: fast, state: [], changes: &mut [] });
             fast.copy_from_slice(slow);
         }
     }

@@ -111,7 +111,8 @@ fn step_with_tail<I: Isa, K: Kernel<N>, const N: usize>(
 }
 
 /// Steps elements that fill no chunk with narrower registers. Their loop is the one that steps batches there: one of its own would
-/// be compiled once more for every kernel. No kernel but that of a rule with all the slots there can be has more than a tile.
+/// be compiled once more for every kernel. A batch has room for 8 slots; only the measuring kernel of a rule with 7 slots and two
+/// outputs has more, and gets a loop of its own.
 #[inline(always)]
 fn step_edge<I: Isa, K: Kernel<N>, const N: usize>(kernel: K, slices: Slices<'_, N>) {
     if const { N <= MAX_STATE } {

@@ -3,11 +3,11 @@
 use core::ops::Range;
 
 #[cfg(feature = "std")]
-use crate::numbers::blocks::BLOCK;
+use crate::{formats::slices::Slices, numbers::blocks::BLOCK};
 use crate::{
     formats::{
         floats::{Floats, FloatsMut, Grads},
-        slices::{MAX_STATE, Slices},
+        slices::MAX_STATE,
     },
     rule::limits::MAX_SCALARS,
     tensor::{
@@ -71,6 +71,7 @@ impl View<'_> {
     }
 
     /// The slices as a kernel takes them, if there is nothing to be converted.
+    #[cfg(feature = "std")]
     pub(crate) fn slices(&mut self) -> Option<Slices<'_, MAX_STATE>> {
         let FloatsMut::F32(params) = &mut self.params else { return None };
         let grads = self.grads.single()?;
