@@ -147,7 +147,7 @@ impl<'a> Floats<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -168,7 +168,7 @@ impl<'a> Floats<'a> {
         self.each(from, to, |to, x| *to = x);
     }
 
-    /// What comes from `at` on, where it is in single precision.
+    /// Returns what comes from `at` on, where it is in single precision.
     pub(crate) fn single_from(self, at: usize) -> &'a [f32] {
         match self {
             Self::F32(floats) => floats.get(at..).unwrap_or_default(),
@@ -215,7 +215,7 @@ impl FloatsMut<'_> {
         self.as_floats().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -276,7 +276,7 @@ impl Grads<'_> {
     /// No gradient, for what does not look at it.
     pub const NONE: Self = Self::Read(Floats::F32(&[]));
 
-    /// Whether they are in single precision.
+    /// Returns whether they are in single precision.
     pub(crate) fn is_single(&self) -> bool {
         self.single().is_some()
     }
@@ -297,7 +297,7 @@ impl Grads<'_> {
         self.as_floats().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -10,7 +10,7 @@ use crate::{
 /// The most state slices that a tensor has.
 pub(crate) const MAX_STATE: usize = 8;
 
-/// What fills an array of slices until it is known which.
+/// Returns what fills an array of slices until it is known which.
 #[inline(always)]
 pub(crate) fn no_slices<'a, T, const N: usize>() -> [&'a mut [T]; N] {
     array::from_fn(|_| &mut [] as &mut [T])

@@ -48,7 +48,7 @@ impl Entry {
         self.step.saturating_add(1)
     }
 
-    /// Where its state is in the arena, in elements.
+    /// Returns where its state is in the arena, in elements.
     pub(super) fn elements(&self) -> Range<usize> {
         self.lines.start * LINE..self.lines.end * LINE
     }
@@ -92,7 +92,7 @@ impl Entry {
     }
 }
 
-/// How many lines a state slice takes; one even if it is empty, so that it can be told from no slice.
+/// Returns how many lines a state slice takes; one even if it is empty, so that it can be told from no slice.
 pub(super) fn lines(len: usize) -> usize {
     len.div_ceil(LINE).max(1)
 }
@@ -108,7 +108,7 @@ impl Entry {
         scalars
     }
 
-    /// Where the numbers about the whole tensor are: in a line each, at the end.
+    /// Returns where the numbers about the whole tensor are: in a line each, at the end.
     pub(super) fn lines_of_scalars(&self) -> Range<usize> {
         let scalars = self.slots.len() - full_slots(self.slots);
         self.lines.end - scalars..self.lines.end

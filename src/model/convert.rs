@@ -311,7 +311,7 @@ impl Shrinking {
         }
     }
 
-    /// Which part of a parameter decays in a step.
+    /// Returns which part of a parameter decays in a step.
     fn part(&self) -> f64 {
         Common::decay(self.decay, self.weight_decay).decay_part(self.lr)
     }

@@ -95,7 +95,7 @@ impl Lookahead {
         Ok(Self { sync_period: steps, ..self })
     }
 
-    /// Which part of the way to the fast weights they go.
+    /// Returns which part of the way to the fast weights they go.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for a number that is not above 0 and at most 1.

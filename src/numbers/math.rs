@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(sqrt(0.0), 0.0);
     }
 
-    /// How far apart two positive numbers are, in steps of the last digit.
+    /// Returns how far apart two positive numbers are, in steps of the last digit.
     fn ulps(a: f64, b: f64) -> u64 {
         a.to_bits().abs_diff(b.to_bits())
     }

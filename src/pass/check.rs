@@ -28,7 +28,7 @@ pub(super) fn check_model(
     Ok(())
 }
 
-/// Whether this pass, with a rule that asks for this state, can step a tensor.
+/// Returns whether this pass, with a rule that asks for this state, can step a tensor.
 pub(crate) fn check_tensor(
     pass: &Pass,
     layout: &Layout,
@@ -49,7 +49,7 @@ pub(crate) fn check_tensor(
     Ok(())
 }
 
-/// Whether all slices fit the parameters. Those of the state are checked with the rule.
+/// Returns whether all slices fit the parameters. Those of the state are checked with the rule.
 fn check_lengths(tensor: &Tensor<'_>, name: impl Fn() -> Name) -> Result<(), Error> {
     let (expected, extras) = (tensor.len(), &tensor.extras);
     let fits = |slice, found| {
@@ -79,7 +79,7 @@ fn check_lengths(tensor: &Tensor<'_>, name: impl Fn() -> Name) -> Result<(), Err
     begins_at(BLOCK).and(begins_at(row_len.unwrap_or(BLOCK)))
 }
 
-/// Whether bounds have a number between them in each format that the parameters are written in.
+/// Returns whether bounds have a number between them in each format that the parameters are written in.
 fn check_bounds(tensor: &Tensor<'_>, bounds: (f32, f32), name: impl Fn() -> Name) -> Result<(), Error> {
     let written = [("params", Some(&tensor.params)), ("copy_out", tensor.extras.copy.as_ref())];
     written.into_iter().try_for_each(|(slice, floats)| match floats.map(FloatsMut::as_floats) {

@@ -72,7 +72,7 @@ impl Preparation {
         }
     }
 
-    /// Whether that is so of gradients in single precision, in rows of so many elements.
+    /// Returns whether that is so of gradients in single precision, in rows of so many elements.
     pub(super) fn only_scales(&self, row_len: usize, more_grads: &[Floats<'_>]) -> bool {
         let by_rows = self.adaptive.is_some() || self.centralize && row_len > 0;
         self.clip_value == f32::INFINITY && !by_rows && more_grads.is_empty() && self.unscale.is_single()
@@ -149,7 +149,7 @@ impl Preparation {
         to
     }
 
-    /// What has to be known of a gradient before the step.
+    /// Returns what has to be known of a gradient before the step.
     pub(super) fn measure(&self, view: &View<'_>, scratch: &mut Scratch) -> GradSums {
         let mut blocks = Blocks::new();
         let mut at = 0;

@@ -89,14 +89,14 @@ impl LossScaler {
         Self { growth_tracker, ..self }
     }
 
-    /// What the loss is to be multiplied with. After some 165 refused steps in a row it is the least `f32` above 0, and stays
-    /// there until it grows again.
+    /// Returns what the loss is to be multiplied with. After some 165 refused steps in a row it is the least `f32` above
+    /// 0, and stays there until it grows again.
     #[must_use]
     pub fn scale(&self) -> f64 {
         self.scale
     }
 
-    /// How many good steps there were since the scale last changed.
+    /// Returns how many good steps there were since the scale last changed.
     #[must_use]
     pub fn growth_tracker(&self) -> u32 {
         self.growth_tracker

@@ -186,8 +186,8 @@ impl Pass {
         Ok(Self { clip, ..self })
     }
 
-    /// What is added to the norm that gradients are clipped by: 1e-6 as in PyTorch if this is not called, 0 in optax and
-    /// Keras.
+    /// Returns what is added to the norm that gradients are clipped by: 1e-6 as in PyTorch if this is not called, 0 in
+    /// optax and Keras.
     pub fn clip_eps(self, eps: f64) -> Result<Self, Error> {
         Ok(Self { clip_eps: checked("clip_eps", eps, Domain::NonNegative)?, ..self })
     }
@@ -221,14 +221,15 @@ impl Pass {
         }
     }
 
-    /// How the [averages](crate::Tensor::average) of tensors that have one are kept. A step of a list in which no tensor has one
-    /// is refused.
+    /// Returns how the [averages](crate::Tensor::average) of tensors that have one are kept. A step of a list in which no
+    /// tensor has one is refused.
     #[must_use]
     pub fn average(self, average: Average) -> Self {
         Self { average: Some(average), ..self }
     }
 
-    /// Whether a step with it is the rule's step and nothing else. What is added to a norm does not matter where none is taken.
+    /// Returns whether a step with it is the rule's step and nothing else. What is added to a norm does not matter where
+    /// none is taken.
     pub(super) fn asks_for_nothing(&self) -> bool {
         *self == Self { clip_eps: self.clip_eps, ..Self::new() }
     }
@@ -361,8 +362,8 @@ impl Average {
         Self { overwrite_every: if every == 0 { None } else { Some(every) }, ..self }
     }
 
-    /// What the newest parameters weigh at a step, beside so many that are in the average already; `None` where the average
-    /// stays as it is. Before the first that counts it is a copy.
+    /// Returns what the newest parameters weigh at a step, beside so many that are in the average already; `None` where
+    /// the average stays as it is. Before the first that counts it is a copy.
     pub(super) fn weight(self, step: u64, averaged: u64) -> Option<f32> {
         let before = averaged as f64;
         let weight = match self.kind {
@@ -375,7 +376,7 @@ impl Average {
         self.takes_in(step).then_some(weight as f32)
     }
 
-    /// Whether the parameters of this step are counted in the average.
+    /// Returns whether the parameters of this step are counted in the average.
     pub(super) fn takes_in(self, step: u64) -> bool {
         step.checked_sub(self.first).is_some_and(|since| since % self.every == 0)
     }
@@ -396,7 +397,7 @@ fn power_weight(exponent: f64, count: f64) -> f64 {
     }
 }
 
-/// Whether there is a finite number between bounds.
+/// Returns whether there is a finite number between bounds.
 pub(crate) fn leave_room((low, high): (f32, f32)) -> bool {
     low <= high && low < f32::INFINITY && high > f32::NEG_INFINITY
 }

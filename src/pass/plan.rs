@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Pass {
-    /// Whether anything has to be known of the gradients before the step.
+    /// Returns whether anything has to be known of the gradients before the step.
     pub(super) fn looks_ahead(&self, tensors: &[Tensor<'_>]) -> bool {
         match self.clip {
             _ if self.check.is_some() => true,
@@ -34,7 +34,7 @@ impl Pass {
         })
     }
 
-    /// What clipping by norm multiplies the gradients of a tensor with.
+    /// Returns what clipping by norm multiplies the gradients of a tensor with.
     pub(super) fn clip_factor(&self, tensor: GradSums, all: &GradSums) -> f64 {
         let (max, norm) = match self.clip {
             Clip::TensorNorm(max) => (max, tensor.norm()),

@@ -26,7 +26,7 @@ impl<const LEN: usize> LazyBuffer<LEN> {
         if len == 0 { &mut [] } else { within_mut(self.0.get_or_insert([0.0; LEN]), &(0..len)) }
     }
 
-    /// What was put there.
+    /// Returns what was put there.
     pub(super) fn held(&self, len: usize) -> &[f32] {
         self.0.as_ref().map_or(&[], |room| within(room, &(0..len)))
     }

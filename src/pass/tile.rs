@@ -30,7 +30,7 @@ static NO_MOMENTUM: [f32; WATCHED] = [0.0; WATCHED];
 #[derive(Clone, Copy)]
 pub(super) struct Work {
     pub(super) preparation: Preparation,
-    /// Whether the gradients' sums are known.
+    /// True if the gradients' sums are known.
     pub(super) measured: bool,
     /// What the rule multiplies prepared gradients with.
     pub(super) scale: f32,
@@ -46,7 +46,7 @@ pub(super) struct Work {
     pub(super) copy_bounds: Option<(f32, f32)>,
     /// The weight of the new parameters in the average, at a step that they go into it.
     pub(super) average: Option<f32>,
-    /// Whether the average takes the parameters' place.
+    /// True if the average takes the parameters' place.
     pub(super) overwrite: bool,
     pub(super) zero_grads: bool,
 }
@@ -119,7 +119,7 @@ impl Work {
         }
     }
 
-    /// Whether there is nothing to be done beside the rule, with slices that lie there as it takes them.
+    /// Returns whether there is nothing to be done beside the rule, with slices that lie there as it takes them.
     fn leaves_alone(&self, view: &View<'_>) -> bool {
         let kept = self.flush || self.max_norm.is_some() || self.bounds.is_some() || self.zero_grads;
         let written = view.copy.is_some() || view.average.is_some();
@@ -220,7 +220,7 @@ impl Work {
 struct Limit {
     /// What its elements are multiplied with; 1 where they stay as they are.
     factor: f64,
-    /// Whether its copy, rounded to nearest, might be above the norm.
+    /// True if its copy, rounded to nearest, might be above the norm.
     copy_toward_zero: bool,
 }
 

@@ -52,7 +52,7 @@ impl Watch {
         self.counts.add(&look.counts(changes.len()));
     }
 
-    /// Where the gradient was `measured` before, its sums come from there; else nothing clipped it.
+    /// Returns where the gradient was `measured` before, its sums come from there; else nothing clipped it.
     pub(super) fn finish(self, measured: bool, momentum: bool) -> Telemetry {
         let sums = self.sums.finish();
         Telemetry {

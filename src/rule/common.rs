@@ -141,7 +141,7 @@ impl Common {
         }
     }
 
-    /// Which part of a parameter decays beside the gradient.
+    /// Returns which part of a parameter decays beside the gradient.
     #[cfg_attr(not(feature = "std"), inline(always))]
     pub(crate) fn decay_part(&self, lr: f64) -> f64 {
         let times_lr = lr * self.weight_decay;

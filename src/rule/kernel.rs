@@ -7,7 +7,7 @@ use crate::simd::lane::Lane;
 /// Must be pure: the same inputs give the same outputs, whatever the lane type and whichever elements are its
 /// neighbours. Write `#[inline(always)]` before `update`, or the lanes lose their instruction set.
 pub trait Kernel<const N: usize>: Copy + Send + Sync {
-    /// Whether L2 regularisation gets a loop of its own for this kernel. Otherwise it is added to the gradient in a buffer,
+    /// True if L2 regularisation gets a loop of its own for this kernel. Otherwise it is added to the gradient in a buffer,
     /// before the kernel's loop: out of cache that costs nothing, and in the cache up to a third of a step of a kernel that has
     /// neither root nor division. Each such loop makes the crate larger, and slower to compile.
     const L2_IN_LOOP: bool = false;
@@ -26,7 +26,7 @@ pub enum Change<L> {
 }
 
 impl<L: Lane> Change<L> {
-    /// What is taken off `p`.
+    /// Returns what is taken off `p`.
     #[inline(always)]
     pub fn amount(self, p: L) -> L {
         match self {

@@ -80,8 +80,8 @@ fn by_spelling(options: &[OptionInfo], name: &str) -> Option<&'static str> {
 /// No option's name is longer.
 const LONGEST: usize = 32;
 
-/// How many letters have to be put in, left out or replaced (Levenshtein's distance), whatever their case; `None` for a
-/// name that is much too long.
+/// Returns how many letters have to be put in, left out or replaced (Levenshtein's distance), whatever their case; `None`
+/// for a name that is much too long.
 fn distance(name: &str, option: &str) -> Option<usize> {
     let name = name.as_bytes();
     if name.len() > LONGEST {

@@ -45,7 +45,7 @@ macro_rules! registry {
             /// wherever a name is, and the rule that comes back has its own.
             pub const OTHER_NAMES: &'static [&'static str] = &[$(stringify!($other),)* $(stringify!($part)),*];
 
-            /// What a rule is called here.
+            /// Returns what a rule is called here.
             fn own_name(name: &str) -> &str {
                 match name {
                     $(stringify!($other) => stringify!($same),)*

@@ -72,7 +72,7 @@ pub struct Mixed {
 }
 
 impl Mixed {
-    /// Whether nothing is done but to the gradient.
+    /// Returns whether nothing is done but to the gradient.
     pub(crate) fn only_changes_gradient(self) -> bool {
         self == Self { l2: self.l2, l1: self.l1, ..Self::default() }
     }

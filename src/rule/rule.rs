@@ -22,8 +22,8 @@ pub trait Rule: Copy + Send + Sync {
         self.name()
     }
 
-    /// Which of a rule's conventions its state follows, where its options decide what the numbers there mean; empty unless a
-    /// rule says otherwise. A rule of the same kind takes over state of its own convention alone.
+    /// Returns which of a rule's conventions its state follows, where its options decide what the numbers there mean;
+    /// empty unless a rule says otherwise. A rule of the same kind takes over state of its own convention alone.
     fn convention(&self) -> &'static str {
         ""
     }
@@ -32,7 +32,7 @@ pub trait Rule: Copy + Send + Sync {
     /// most 4 with numbers about the whole tensor, which are known when the kernel is made.
     fn slots(&self) -> &'static [Slot];
 
-    /// What slot number `slot` starts from, if its [`Slot::initial`] is [`Initial::Rule`](crate::Initial::Rule).
+    /// Returns what slot number `slot` starts from, if its [`Slot::initial`] is [`Initial::Rule`](crate::Initial::Rule).
     fn initial(&self, slot: usize) -> f32 {
         let _ = slot;
         0.0
@@ -47,7 +47,7 @@ pub trait Rule: Copy + Send + Sync {
         Ok(())
     }
 
-    /// What is done to gradient and parameter before the kernel sees them: nothing unless a rule says otherwise.
+    /// Returns what is done to gradient and parameter before the kernel sees them: nothing unless a rule says otherwise.
     fn prepare(&self) -> Prepare {
         Prepare::NOTHING
     }

@@ -108,7 +108,7 @@ impl Slot {
         Self { initial, ..self }
     }
 
-    /// How many elements it has beside so many parameters.
+    /// Returns how many elements it has beside so many parameters.
     #[must_use]
     pub const fn len(&self, params: usize) -> usize {
         match self.extent {
@@ -118,13 +118,13 @@ impl Slot {
         }
     }
 
-    /// Whether it has an element for each parameter.
+    /// Returns whether it has an element for each parameter.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         matches!(self.extent, Extent::Full)
     }
 
-    /// What it holds, if it is about the whole tensor.
+    /// Returns what it holds, if it is about the whole tensor.
     pub(crate) fn read(&self, slice: &[f32]) -> f64 {
         slice.iter().take(self.len(0)).fold(0.0, |sum, part| sum + f64::from(*part))
     }
@@ -137,13 +137,13 @@ impl Slot {
     }
 }
 
-/// How many of these slots have an element for each parameter: they come first.
+/// Returns how many of these slots have an element for each parameter: they come first.
 #[must_use]
 pub fn full_slots(slots: &[Slot]) -> usize {
     slots.iter().take_while(|slot| slot.is_full()).count()
 }
 
-/// Whether a rule keeps nothing about whole tensors.
+/// Returns whether a rule keeps nothing about whole tensors.
 pub(crate) fn has_only_full(slots: &[Slot]) -> bool {
     slots.last().is_none_or(Slot::is_full)
 }

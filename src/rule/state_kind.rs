@@ -27,7 +27,7 @@ impl StateKind {
 }
 
 impl StateKind {
-    /// Whether this is how it is written out.
+    /// Returns whether this is how it is written out.
     #[cfg(feature = "alloc")]
     pub(crate) fn is_written(&self, text: &str) -> bool {
         let (rule, convention) = text.split_once('/').unwrap_or((text, ""));

@@ -12,7 +12,7 @@ pub trait Measures {
         &[]
     }
 
-    /// Which elements the sums go over.
+    /// Returns which elements the sums go over.
     fn scope(&self) -> Scope {
         Scope::Tensor
     }

@@ -34,7 +34,7 @@ pub enum Domain {
 }
 
 impl Domain {
-    /// Whether `value` is in the domain. NaN and infinities never are.
+    /// Returns whether `value` is in the domain. NaN and infinities never are.
     #[must_use]
     pub fn contains(self, value: f64) -> bool {
         match self {

@@ -101,7 +101,7 @@ impl AdaBelief {
         unsurprised.then_some("with beta1 0 eps or eps_root must be above 0")
     }
 
-    /// What is added to `exp_avg_var` at every step.
+    /// Returns what is added to `exp_avg_var` at every step.
     fn added(&self) -> f64 {
         self.eps_root + if self.eps_place == BeliefEps::Twice { self.eps } else { 0.0 }
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 choices! {
-    /// Whether Adam divides by the largest second moment so far (AMSGrad), and of what that is the maximum.
+    /// AMSGrad divides by the largest second moment so far. This option says whether Adam does, and of what the maximum is.
     pub enum AmsGrad {
         /// Plain Adam.
         Off = "off",

@@ -58,7 +58,7 @@ rule_options! {
         eps_root: f64 => NonNegative,
         /// How fast the momentum grows.
         momentum_decay: f64 => NonNegative,
-        /// Whether the momentum grows at all.
+        /// True if the momentum grows at all.
         momentum_schedule: bool,
     }
 }

@@ -99,7 +99,7 @@ impl Prodigy {
         lost.then_some("d0 squared or d0 times eps vanishes in f32")
     }
 
-    /// What the estimate of `d` keeps.
+    /// Returns what the estimate of `d` keeps.
     fn memory(&self) -> f64 {
         if self.beta3 > 0.0 { self.beta3 } else { sqrt(self.beta2) }
     }

@@ -131,7 +131,7 @@ impl Backend {
         }
     }
 
-    /// How many elements one register holds.
+    /// Returns how many elements one register holds.
     #[must_use]
     pub fn lanes(self) -> usize {
         match self.0 {

@@ -2,8 +2,8 @@
 
 use core::hint::black_box;
 
-/// Whether the calling thread takes subnormal numbers for zero, or makes them zero, which gives other bits than everywhere
-/// else: x86's FTZ and DAZ in MXCSR, FZ in Arm's FPCR. Some hosts, audio software above all, set them for speed.
+/// Returns whether the calling thread takes subnormal numbers for zero, or makes them zero, which gives other bits than
+/// everywhere else: x86's FTZ and DAZ in MXCSR, FZ in Arm's FPCR. Some hosts, audio software above all, set them for speed.
 ///
 /// A conversion and a comparison: some processors take 50 ns for a multiplication or a subtraction that meets a subnormal, and
 /// less than 1 ns for these (Emerald Rapids), so that every step can look.

@@ -27,7 +27,7 @@ impl Factor {
         Self { shift, rest: (factor / f64::from(shift)) as f32 }
     }
 
-    /// Whether one multiplication does it.
+    /// Returns whether one multiplication does it.
     pub(crate) fn is_single(self) -> bool {
         self.shift == 1.0
     }

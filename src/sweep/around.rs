@@ -41,7 +41,7 @@ pub(crate) struct Around {
     pub(crate) backend: Backend,
     pub(crate) scale: f32,
     pub(crate) mixed: Mixed,
-    /// Whether the kernel puts new parameters in the place of the old ones.
+    /// True if the kernel puts new parameters in the place of the old ones.
     pub(crate) places: bool,
 }
 

@@ -18,7 +18,7 @@ pub trait ErasedRule: DescribedRule {
     /// Goes over a tensor with the rule's measuring kernel.
     fn measure(&self, step: u64, scalars: &[f64], with: MeasureWith<'_>);
 
-    /// How many state slices the kernel takes, and how many the measuring kernel does, if there is one.
+    /// Returns how many state slices the kernel takes, and how many the measuring kernel does, if there is one.
     fn kernel_slots(&self, step: u64) -> (usize, Option<usize>);
 }
 

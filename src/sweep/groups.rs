@@ -13,10 +13,10 @@ use crate::{
 
 /// Which rule steps the tensors with a tag.
 pub(crate) trait Program: Sync {
-    /// Whether there is anything to be measured before the step.
+    /// Returns whether there is anything to be measured before the step.
     fn measures(&self) -> bool;
     fn rule(&self, tag: Tag) -> &dyn ErasedRule;
-    /// What the tensors of this group share, as far as it is known beside the tensors themselves.
+    /// Returns what the tensors of this group share, as far as it is known beside the tensors themselves.
     fn shared(&self, _: Tag) -> SharedNumbers {
         SharedNumbers::default()
     }

@@ -74,8 +74,8 @@ fn step_around<K: Kernel<N>, const N: usize>(around: Around, kernel: K, feed: Fe
     feed(&mut |batch| around.step(batch, &mut |batch| around.backend.dispatch(Sweeps { kernel, batch })));
 }
 
-/// Whether the kernel puts new parameters in the place of the old ones. That cannot depend on the element: a kernel sees lanes,
-/// and has no way to ask what is in them.
+/// Returns whether the kernel puts new parameters in the place of the old ones. That cannot depend on the element: a
+/// kernel sees lanes, and has no way to ask what is in them.
 fn places<K: Kernel<N>, const N: usize>(kernel: K) -> bool {
     let (change, _) = kernel.update(0.0_f32, 0.0, [0.0; N]);
     matches!(change, Change::To(_))

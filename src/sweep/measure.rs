@@ -140,7 +140,7 @@ fn settle_by<R: ErasedRule + ?Sized>(rule: &R, step: u64, sums: &[ExactSum; MAX_
     }
 }
 
-/// How many of a rule's scalars there are.
+/// Returns how many of a rule's scalars there are.
 fn scalars_of(slots: &[Slot]) -> usize {
     (slots.len() - full_slots(slots)).min(MAX_SCALARS)
 }

@@ -158,7 +158,8 @@ impl<K: Kernel<N>, const N: usize> Vectorized for Edge<'_, K, N> {
     }
 }
 
-/// How many elements there are before the first whole chunk at a multiple of its own size; 0 where it is not worth it.
+/// Returns how many elements there are before the first whole chunk at a multiple of its own size; 0 where it is not worth
+/// it.
 #[inline(always)]
 fn before_alignment<I: Isa>(params: &[f32]) -> usize {
     if I::LANES == 1 || params.len() < ALIGN_FROM {

@@ -23,7 +23,7 @@ impl GradSums {
         sqrt(self.squares.total())
     }
 
-    /// How many elements are NaN or infinite.
+    /// Returns how many elements are NaN or infinite.
     #[must_use]
     pub fn non_finite(&self) -> u64 {
         self.non_finite

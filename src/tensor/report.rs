@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "a step that was refused is no error: `refused` says so, and then neither it nor its number was taken"]
 pub struct PassReport {
-    /// Whether the whole step was refused: nothing has changed then.
+    /// True if the whole step was refused: nothing has changed then.
     pub refused: bool,
     /// How many tensors were stepped.
     pub stepped: usize,

@@ -26,13 +26,13 @@ impl Layout {
         Self { rule: rule.name(), slots: rule.slots() }
     }
 
-    /// Whether there are as many slices as the rule has slots.
+    /// Returns whether there are as many slices as the rule has slots.
     pub(crate) fn check_count(&self, found: usize) -> Result<(), Error> {
         let Self { rule, slots: expected } = *self;
         if found == expected.len() { Ok(()) } else { Err(Error::StateCount { rule, expected, found }) }
     }
 
-    /// Whether slices of these lengths fit so many parameters.
+    /// Returns whether slices of these lengths fit so many parameters.
     pub(crate) fn check_lengths(
         &self,
         params: usize,
@@ -47,7 +47,7 @@ pub(crate) fn check_length(slice: &'static str, expected: usize, found: usize) -
     if found == expected { Ok(()) } else { Err(Error::Length { slice, expected, found }) }
 }
 
-/// What the state holds about the whole tensor, then zeros.
+/// Returns what the state holds about the whole tensor, then zeros.
 pub(crate) fn read_scalars(slots: &[Slot], state: &[&mut [f32]; MAX_STATE]) -> [f64; MAX_SCALARS] {
     let mut scalars = [0.0; MAX_SCALARS];
     let held = slots.iter().zip(state).filter(|(slot, _)| !slot.is_full());
@@ -89,7 +89,7 @@ fn initial<R: DescribedRule + ?Sized>(rule: &R, place: usize, slot: &Slot) -> f3
     if slot.initial == Initial::Rule { rule.initial(place) } else { 0.0 }
 }
 
-/// Whether the state is what [`write_first_state`] writes.
+/// Returns whether the state is what [`write_first_state`] writes.
 pub(crate) fn check_first_state<R: DescribedRule + ?Sized>(
     rule: &R,
     state: &[&mut [f32]],

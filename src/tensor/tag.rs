@@ -10,17 +10,17 @@ pub(crate) struct Tag {
     pub(crate) step: u64,
     /// The place in an optimizer's list.
     pub(crate) place: usize,
-    /// Whether its state has still to be made, right before its first step. Only an optimizer makes state.
+    /// True if its state has still to be made, right before its first step. Only an optimizer makes state.
     pub(crate) fresh: bool,
 }
 
 impl Tag {
-    /// Whether one rule steps both.
+    /// Returns whether one rule steps both.
     pub(crate) fn has_rule_of(self, other: Self) -> bool {
         self.group == other.group
     }
 
-    /// Whether one rule steps both, at the same step.
+    /// Returns whether one rule steps both, at the same step.
     pub(crate) fn goes_with(self, other: Self) -> bool {
         (self.group, self.step) == (other.group, other.step)
     }

@@ -50,7 +50,7 @@ impl Telemetry {
         self.compared += other.compared;
     }
 
-    /// How many elements were stepped.
+    /// Returns how many elements were stepped.
     #[must_use]
     pub fn elements(&self) -> u64 {
         self.elements
@@ -108,26 +108,26 @@ impl Telemetry {
         (self.compared > 0).then(|| self.counts.agreeing as f64 / self.compared as f64)
     }
 
-    /// How many elements of the gradient were 0.
+    /// Returns how many elements of the gradient were 0.
     #[must_use]
     pub fn zeros(&self) -> u64 {
         self.counts.zeros
     }
 
-    /// How many elements of the gradient were subnormal.
+    /// Returns how many elements of the gradient were subnormal.
     #[must_use]
     pub fn subnormals(&self) -> u64 {
         self.counts.subnormals
     }
 
-    /// How many elements of the gradient were NaN or infinite.
+    /// Returns how many elements of the gradient were NaN or infinite.
     #[must_use]
     pub fn non_finite(&self) -> u64 {
         self.counts.non_finite
     }
 
-    /// How many parameters stayed as they were, in their format, although the update was not 0; a NaN is not counted. A rule that puts a new value
-    /// in a parameter's place, instead of a change, loses none by this count.
+    /// Returns how many parameters stayed as they were, in their format, although the update was not 0; a NaN is not
+    /// counted. A rule that puts a new value in a parameter's place, instead of a change, loses none by this count.
     #[must_use]
     pub fn lost_updates(&self) -> u64 {
         self.counts.lost
@@ -170,7 +170,7 @@ pub(crate) fn larger(a: f32, b: f32) -> f32 {
 pub struct TelemetrySlot(Shared<Telemetry>);
 
 impl TelemetrySlot {
-    /// What the last step told; nothing, all 0, where it left the tensor out, or all that share the slot.
+    /// Returns what the last step told; nothing, all 0, where it left the tensor out, or all that share the slot.
     #[must_use]
     pub fn get(&self) -> Telemetry {
         self.0.get()

@@ -35,7 +35,7 @@ pub struct Tensor<'a> {
     /// How many steps it has taken, where the caller counts them for this tensor alone.
     counter: Option<&'a mut u64>,
     pub(crate) slots: usize,
-    /// Whether it has something that only a pass looks at.
+    /// True if it has something that only a pass looks at.
     needs_pass: bool,
     pub(crate) params: FloatsMut<'a>,
     pub(crate) grads: Grads<'a>,
@@ -70,7 +70,7 @@ pub(crate) struct Decision {
     pub(crate) skip: bool,
     /// How many elements a row has; 0 where nothing goes by rows.
     pub(crate) row_len: usize,
-    /// Whether the tensor must not be cut: all of it is one unit.
+    /// True if the tensor must not be cut: all of it is one unit.
     pub(crate) in_one: bool,
     /// Unscaling and clipping in one.
     pub(crate) factor: f32,
@@ -165,9 +165,9 @@ impl<'a> Tensor<'a> {
         self
     }
 
-    /// Where the new parameters are to be copied to, rounded to nearest even: as many 16-bit floats. For a pass. Where that has
-    /// [`bounds`](crate::Pass::bounds) these hold for the copy as well; rows that [`max_norm`](crate::Pass::max_norm) holds, and
-    /// whose copies might be above it, are rounded towards zero instead.
+    /// Returns where the new parameters are to be copied to, rounded to nearest even: as many 16-bit floats. For a pass.
+    /// Where that has [`bounds`](crate::Pass::bounds) these hold for the copy as well; rows that
+    /// [`max_norm`](crate::Pass::max_norm) holds, and whose copies might be above it, are rounded towards zero instead.
     #[must_use]
     pub fn copy_out(mut self, copy: impl Into<FloatsMut<'a>>) -> Self {
         self.needs_pass = true;
@@ -175,7 +175,7 @@ impl<'a> Tensor<'a> {
         self
     }
 
-    /// Where a pass is to put telemetry of this tensor's step.
+    /// Returns where a pass is to put telemetry of this tensor's step.
     #[must_use]
     pub fn telemetry(mut self, slot: &'a TelemetrySlot) -> Self {
         self.needs_pass = true;
@@ -210,7 +210,7 @@ impl<'a> Tensor<'a> {
         self.params.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -241,20 +241,20 @@ impl<'a> Tensor<'a> {
         check_first_state(rule, &self.state, |i| params.get(i))
     }
 
-    /// Whether a rule that asks for this state can step these slices, one after the other, without a pass.
+    /// Returns whether a rule that asks for this state can step these slices, one after the other, without a pass.
     pub(crate) fn check(&self, layout: &Layout) -> Result<(), Error> {
         check_length("grads", self.len(), self.grads.len())?;
         self.check_state(layout)?;
         if self.is_plain() { Ok(()) } else { Err(Error::NeedsPass { tensor: None }) }
     }
 
-    /// Whether there are as many state slices as the rule has slots, and as long ones.
+    /// Returns whether there are as many state slices as the rule has slots, and as long ones.
     pub(crate) fn check_state(&self, layout: &Layout) -> Result<(), Error> {
         layout.check_count(self.slots)?;
         layout.check_lengths(self.len(), self.state.iter().map(|slice| slice.len()))
     }
 
-    /// Whether it has nothing that only a pass looks at.
+    /// Returns whether it has nothing that only a pass looks at.
     pub(crate) fn is_plain(&self) -> bool {
         !self.needs_pass
     }
@@ -289,7 +289,7 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// What its state holds about the whole tensor.
+    /// Returns what its state holds about the whole tensor.
     pub(crate) fn scalars(&self, slots: &[Slot]) -> [f64; MAX_SCALARS] {
         read_scalars(slots, &self.state)
     }
@@ -300,13 +300,13 @@ impl<'a> Tensor<'a> {
         self.settled = scalars;
     }
 
-    /// How many elements of the gradient the last pass found to be NaN or infinite; 0 unless it looked.
+    /// Returns how many elements of the gradient the last pass found to be NaN or infinite; 0 unless it looked.
     #[must_use]
     pub fn non_finite(&self) -> u64 {
         self.sums.get().non_finite
     }
 
-    /// Whether the last pass left this tensor as it was.
+    /// Returns whether the last pass left this tensor as it was.
     #[must_use]
     pub fn skipped(&self) -> bool {
         self.plan.skip
@@ -338,12 +338,12 @@ impl<'a> Tensor<'a> {
 
 #[cfg(feature = "alloc")]
 impl<'a> Tensor<'a> {
-    /// Whether it was given state slices.
+    /// Returns whether it was given state slices.
     pub(crate) fn has_state(&self) -> bool {
         self.slots > 0
     }
 
-    /// Whether the caller counts the steps.
+    /// Returns whether the caller counts the steps.
     pub(crate) fn counts_itself(&self) -> bool {
         self.counter.is_some()
     }
@@ -370,7 +370,7 @@ impl<'a> Tensor<'a> {
         Ok(tensor)
     }
 
-    /// What a step found of the tensor.
+    /// Returns what a step found of the tensor.
     pub(crate) fn outcome(&self) -> Outcome {
         Outcome { place: self.plan.tag.place, skipped: self.plan.skip, sums: self.sums() }
     }

@@ -79,7 +79,7 @@ impl View<'_> {
         Some(Slices { params, grads, state, changes: &mut [] })
     }
 
-    /// What will be read from `at` on, or most of it.
+    /// Returns what will be read from `at` on, or most of it.
     pub(crate) fn read_from(&self, at: usize) -> [&[f32]; STREAMS] {
         let [first, second, third, fourth, ..] =
             self.state.each_ref().map(|slice| slice.get(at..).unwrap_or_default());
@@ -124,7 +124,7 @@ pub(crate) fn bytes_per_element(slots: usize) -> usize {
 
 #[cfg(feature = "std")]
 impl View<'_> {
-    /// How much memory a step of one element reads and writes.
+    /// Returns how much memory a step of one element reads and writes.
     pub(crate) fn bytes_per_element(&self) -> usize {
         bytes_per_element(self.slots)
     }

@@ -29,7 +29,7 @@
 /// }
 /// ```
 pub trait Join: Sync {
-    /// How many threads there are, the caller's included. The parts are sized by it; 1 means a serial step.
+    /// Returns how many threads there are, the caller's included. The parts are sized by it; 1 means a serial step.
     fn threads(&self) -> usize;
 
     /// Calls `work` on the caller's thread and on as many others as are free, and returns when all calls have.

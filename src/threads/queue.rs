@@ -116,19 +116,19 @@ impl Job<'_, '_> {
     }
 }
 
-/// How many bytes the next job has. Jobs become smaller towards the end, so that all threads end together: each is
+/// Returns how many bytes the next job has. Jobs become smaller towards the end, so that all threads end together: each is
 /// half of what a thread would have to do if the rest were shared out evenly.
 fn job_size(bytes_left: usize, threads: usize) -> usize {
     (bytes_left / threads.saturating_mul(2).max(1)).max(SMALLEST)
 }
 
-/// How many of `len` elements make a range of some `size` bytes. No rest of less than half a range is left.
+/// Returns how many of `len` elements make a range of some `size` bytes. No rest of less than half a range is left.
 fn range_len(len: usize, bytes_per_element: usize, granule: usize, size: usize) -> usize {
     let range = (size / bytes_per_element).max(1).checked_next_multiple_of(granule).unwrap_or(len);
     if len <= range.saturating_add(range / 2) { len } else { range }
 }
 
-/// How many tensors from the first on have at most `size` bytes together.
+/// Returns how many tensors from the first on have at most `size` bytes together.
 fn count_fitting(tensors: &[Tensor<'_>], size: usize) -> usize {
     let mut room = size;
     let fits = |tensor: &&Tensor<'_>| match room.checked_sub(tensor.bytes()) {

@@ -276,7 +276,7 @@ impl Team<'_> {
         all_of(tensors);
     }
 
-    /// Whether a step that moves so many bytes is worth a fork.
+    /// Returns whether a step that moves so many bytes is worth a fork.
     #[cfg(feature = "std")]
     fn shares(&self, bytes: usize) -> bool {
         self.join.threads() > 1 && bytes >= self.serial_below

@@ -28,7 +28,7 @@ choices! {
 }
 
 impl RootEps {
-    /// What is added outside the root, and what inside.
+    /// Returns what is added outside the root, and what inside.
     pub(crate) fn split(self, eps: f64) -> (f64, f64) {
         match self {
             Self::Outside => (eps, 0.0),

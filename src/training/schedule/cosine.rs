@@ -111,7 +111,7 @@ impl WarmRestarts {
         Ok(Self { first, mult, min })
     }
 
-    /// How far into its cycle a step is, and how long the cycle is.
+    /// Returns how far into its cycle a step is, and how long the cycle is.
     fn locate(&self, step: u64) -> (u64, u64) {
         if self.mult == 1 {
             return (step % self.first, self.first);

@@ -104,7 +104,7 @@ impl OneCycle {
         Ok(Self { final_div_factor, ..self })
     }
 
-    /// Whether the way down is as the way up, and a third phase follows.
+    /// Returns whether the way down is as the way up, and a third phase follows.
     #[must_use]
     pub const fn three_phase(self, three_phase: bool) -> Self {
         Self { three_phase, ..self }
@@ -209,7 +209,7 @@ impl Cyclic {
         Ok(Self { down: steps, ..self })
     }
 
-    /// What becomes of the height.
+    /// Returns what becomes of the height.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] where `gamma` is not above 0 or is above 1.

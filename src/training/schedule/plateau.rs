@@ -100,13 +100,13 @@ impl Plateau {
         }
     }
 
-    /// Which metrics are better.
+    /// Returns which metrics are better.
     #[must_use]
     pub const fn mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
     }
 
-    /// What the factor is multiplied by.
+    /// Returns what the factor is multiplied by.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] where it is below 0, or 1 or above.
@@ -115,7 +115,7 @@ impl Plateau {
         Ok(Self { gamma, ..self })
     }
 
-    /// How many bad metrics in a row are borne.
+    /// Returns how many bad metrics in a row are borne.
     #[must_use]
     pub const fn patience(self, metrics: u64) -> Self {
         Self { patience: metrics, ..self }
@@ -195,7 +195,7 @@ impl Plateau {
         (self.state.bad, self.state.cooldown) = (0, self.cooldown);
     }
 
-    /// What it remembers.
+    /// Returns what it remembers.
     #[must_use]
     pub const fn state(&self) -> PlateauState {
         self.state

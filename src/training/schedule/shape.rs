@@ -14,7 +14,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// What is left of the first factor.
+    /// Returns what is left of the first factor.
     pub(super) fn left(self, p: f64) -> f64 {
         match self {
             Self::Linear => 1.0 - p,
@@ -30,7 +30,7 @@ pub(super) fn half_cosine(p: f64) -> f64 {
     cosine * cosine
 }
 
-/// How much of `steps` is over, from 0 to 1.
+/// Returns how much of `steps` is over, from 0 to 1.
 pub(super) fn progress(step: u64, steps: u64) -> f64 {
     if step < steps { step as f64 / steps as f64 } else { 1.0 }
 }
